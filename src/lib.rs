@@ -1,0 +1,15 @@
+//! portcullis: a reverse-proxy authentication gateway.
+//!
+//! The gateway is a judge with a body. The judge, [`policy::decide`], is one straight-line
+//! function without I/O of its own; the body implements [`policy::Sources`] for it and carries
+//! its decisions out. The rooms below stand in order: each uses only rooms above it.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+/// Words everybody uses: names, principals, secrets, addresses, time.
+pub mod model;
+/// What is allowed, and the judge.
+pub mod policy;

@@ -1,0 +1,15 @@
+//! Words everybody uses: names, principals, secrets, addresses, time. Knows no policy and no I/O.
+
+mod claims;
+mod names;
+mod network;
+mod principal;
+mod secret;
+mod time;
+
+pub use claims::Claims;
+pub use names::{IssuerName, Permission, PlanName, Role, RouteName, UpstreamName};
+pub use network::{Cidr, CidrFault, canonical, parse_hop};
+pub use principal::{CredentialKind, Principal};
+pub use secret::Secret;
+pub use time::Timestamp;

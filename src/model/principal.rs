@@ -1,0 +1,68 @@
+//! Who a request turned out to come from.
+
+use std::sync::Arc;
+
+use super::{Claims, IssuerName, Permission, PlanName, Role, Timestamp};
+
+/// How a principal was established; the value of `principal.method`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CredentialKind {
+    /// An API key.
+    ApiKey,
+    /// HTTP Basic (RFC 7617).
+    Basic,
+    /// A bearer JWT (RFC 6750, RFC 7519).
+    Jwt,
+}
+
+impl CredentialKind {
+    /// As it stands in headers, logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::Basic => "basic",
+            Self::Jwt => "jwt",
+        }
+    }
+}
+
+/// Who a request turned out to come from. Two principals are the same only if issuer *and*
+/// subject are.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// The issuer's name, or `local` for users, keys, Basic and the gateway's own tokens.
+    pub issuer: IssuerName,
+    /// The subject, unique with its issuer.
+    pub subject: Arc<str>,
+    /// Roles as granted, without those that they include.
+    pub roles: Arc<[Role]>,
+    /// Permissions in effect: the credential's own and those of its roles; sorted, each once.
+    pub permissions: Arc<[Permission]>,
+    /// Roles in effect: as granted and all that they include; sorted, each once.
+    pub effective_roles: Arc<[Role]>,
+    /// The plan that picks its quota.
+    pub plan: Option<PlanName>,
+    /// What it was established by.
+    pub method: CredentialKind,
+    /// The claims of its token; empty for other credentials.
+    pub claims: Arc<Claims>,
+    /// The id of its API key, if it came by one.
+    pub api_key: Option<Arc<str>>,
+    /// When its credential ends.
+    pub expires: Option<Timestamp>,
+}
+
+impl Principal {
+    /// The issuer of everything that the gateway itself vouches for.
+    pub const LOCAL: &'static str = "local";
+
+    /// Whether it holds the role, granted or included.
+    pub fn has_role(&self, role: &Role) -> bool {
+        self.effective_roles.binary_search(role).is_ok()
+    }
+
+    /// Whether it holds the permission.
+    pub fn has_permission(&self, permission: &Permission) -> bool {
+        self.permissions.binary_search(permission).is_ok()
+    }
+}
