@@ -1,2 +1,62 @@
 //! What is allowed, and the judge. No I/O of its own: what only the outside knows it asks through
 //! [`Sources`].
+
+pub mod accounts;
+pub mod authn;
+pub mod authz;
+pub mod decision;
+pub mod digest;
+pub mod forward;
+pub mod issuing;
+pub mod limit;
+pub mod problem;
+pub mod request;
+pub mod route;
+pub mod rules;
+pub mod server;
+pub mod sources;
+pub mod trail;
+pub mod upstream;
+
+use std::sync::Arc;
+
+pub use decision::{Decision, Denial, Permit, Verdict};
+pub use request::RequestFacts;
+pub use sources::Sources;
+pub use trail::Trail;
+
+use accounts::Accounts;
+use authn::jwt::IssuerTerms;
+
+/// The compiled file: immutable, nothing left to parse.
+#[derive(Debug)]
+pub struct Policy {
+    /// What `server` says of every request.
+    pub server: server::ServerTerms,
+    /// The routes by their index in the table; the gateway's own endpoints among them.
+    pub routes: Vec<Arc<rules::Route>>,
+    /// Finds a route's index.
+    pub table: route::RouteTable,
+    /// Every upstream that a route leads to.
+    pub upstreams: Vec<Arc<upstream::Upstream>>,
+    /// Every issuer, the gateway's own included.
+    pub issuers: Vec<Arc<IssuerTerms>>,
+    /// Users and keys of the file.
+    pub accounts: Arc<Accounts>,
+    /// What each role includes and permits.
+    pub roles: authz::RoleGraph,
+    /// What upstreams are told, and what no client may tell them.
+    pub identity: forward::IdentityTerms,
+    /// The gateway as issuer.
+    pub issuing: Option<Arc<issuing::IssuingTerms>>,
+    /// Failed credentials per client address.
+    pub failure_limit: Option<Arc<limit::Limit>>,
+    /// Logins per address and username.
+    pub login_limit: Option<limit::LoginLimit>,
+    /// Bound on counters in memory.
+    pub counters: usize,
+    /// Cross-origin rules of answers that belong to no route.
+    pub default_cors: rules::CorsRule,
+    /// Security headers of answers that belong to no route.
+    pub default_security_headers: Arc<[(http::HeaderName, http::HeaderValue)]>,
+}

@@ -1,0 +1,88 @@
+//! Users and API keys, as the judge sees them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::digest::Digest;
+use crate::model::{Cidr, Permission, PlanName, Role, Secret, Timestamp};
+
+/// An account with a password.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Its id, which is the subject of what it is issued.
+    pub subject: Arc<str>,
+    /// The name it logs in by.
+    pub username: Arc<str>,
+    /// The hash of its password: bcrypt or argon2id, in the usual text forms.
+    pub password: Option<Secret>,
+    /// Roles as granted.
+    pub roles: Arc<[Role]>,
+    /// Its own permissions, beside those of its roles.
+    pub permissions: Arc<[Permission]>,
+    /// Its plan.
+    pub plan: Option<PlanName>,
+    /// Whether it is shut out.
+    pub disabled: bool,
+}
+
+/// An API key, known by its digest only.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    /// Its public id.
+    pub id: Arc<str>,
+    /// Whom it speaks for.
+    pub subject: Arc<str>,
+    /// Roles as granted.
+    pub roles: Arc<[Role]>,
+    /// Its own permissions, beside those of its roles.
+    pub permissions: Arc<[Permission]>,
+    /// Its plan.
+    pub plan: Option<PlanName>,
+    /// Where it may be used from; empty is anywhere.
+    pub networks: Vec<Cidr>,
+    /// When it ends.
+    pub expires: Option<Timestamp>,
+    /// Whether it is shut out.
+    pub disabled: bool,
+}
+
+/// The accounts of the configuration file.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts {
+    users: HashMap<Arc<str>, Arc<User>>,
+    subjects: HashMap<Arc<str>, Arc<str>>,
+    keys: HashMap<Digest, Arc<ApiKey>>,
+}
+
+impl Accounts {
+    /// Gathers them; of two with one subject, username or digest the later stands (the compiler
+    /// has refused such files).
+    pub fn new(users: Vec<User>, keys: Vec<(Digest, ApiKey)>) -> Self {
+        let mut accounts = Self::default();
+        for user in users {
+            accounts.subjects.insert(user.username.clone(), user.subject.clone());
+            accounts.users.insert(user.subject.clone(), Arc::new(user));
+        }
+        accounts.keys = keys.into_iter().map(|(digest, key)| (digest, Arc::new(key))).collect();
+        accounts
+    }
+
+    /// The user with this subject.
+    pub fn user(&self, subject: &str) -> Option<&Arc<User>> {
+        self.users.get(subject)
+    }
+
+    /// The user who logs in by this name.
+    pub fn user_by_name(&self, username: &str) -> Option<&Arc<User>> {
+        self.users.get(self.subjects.get(username)?)
+    }
+
+    /// The API key with this digest.
+    pub fn key(&self, digest: &Digest) -> Option<&Arc<ApiKey>> {
+        self.keys.get(digest)
+    }
+
+    /// All users, in no order.
+    pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.users.values()
+    }
+}

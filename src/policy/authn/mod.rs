@@ -1,0 +1,67 @@
+//! Authentication: which credential counts, and whose it is.
+
+pub mod jwt;
+pub mod keys;
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use jwt::IssuerTerms;
+
+/// Which credentials a route looks for, in the order that decides.
+#[derive(Debug)]
+pub struct AuthRule {
+    /// The methods, the first listed that is present decides.
+    pub methods: Vec<Method>,
+    /// What a refusal asks for.
+    pub challenges: Arc<Challenges>,
+    /// As written, for `explain`.
+    pub written: String,
+    /// Its line in the file.
+    pub line: u32,
+}
+
+/// One way to authenticate.
+#[derive(Debug)]
+pub enum Method {
+    /// An API key.
+    ApiKey(Arc<ApiKeyTerms>),
+    /// HTTP Basic.
+    Basic(Arc<BasicTerms>),
+    /// A bearer token of one of these issuers.
+    Jwt(JwtRule),
+}
+
+/// Which issuers' tokens a route takes.
+#[derive(Debug)]
+pub struct JwtRule {
+    /// In the order of the file. At most one is without `issuer`.
+    pub issuers: Vec<Arc<IssuerTerms>>,
+}
+
+/// Where API keys are looked for (`authentication.api_keys`).
+#[derive(Debug)]
+pub struct ApiKeyTerms {
+    /// The header.
+    pub header: Option<HeaderName>,
+    /// The query parameter.
+    pub query: Option<String>,
+}
+
+/// HTTP Basic (RFC 7617).
+#[derive(Debug)]
+pub struct BasicTerms {
+    /// The realm.
+    pub realm: String,
+}
+
+/// What a 401 asks for: one `WWW-Authenticate` line a scheme (RFC 9110, section 11.6.1).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Challenges {
+    /// The lines, ready to be sent.
+    pub lines: Vec<HeaderValue>,
+    /// The status where an API key is the only method: 401, or 403 for clients of apps that
+    /// answered so.
+    pub key_only: Option<StatusCode>,
+}

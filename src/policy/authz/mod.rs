@@ -1,0 +1,40 @@
+//! Authorization: whether a principal may do this.
+
+use crate::model::{Cidr, IssuerName, Permission, Role};
+
+/// Conditions that must all hold. Never empty.
+#[derive(Debug)]
+pub struct Block {
+    /// Its line in the file.
+    pub line: u32,
+    /// The client's address is in one of them; absent asks nothing.
+    pub networks: Option<Vec<Cidr>>,
+    /// The principal holds one of them.
+    pub roles: Option<Vec<Role>>,
+    /// The principal holds all of them.
+    pub permissions: Option<Vec<Permission>>,
+    /// A path parameter is the principal's subject.
+    pub owner: Option<Owner>,
+    /// An expression.
+    pub when: Option<When>,
+}
+
+/// Ownership: a path parameter is the principal's subject.
+#[derive(Debug)]
+pub struct Owner {
+    /// The parameter.
+    pub parameter: String,
+    /// Principals of these issuers only; empty where the route accepts one source.
+    pub issuers: Vec<IssuerName>,
+}
+
+/// A CEL expression, compiled at load.
+#[derive(Debug)]
+pub struct When {
+    /// As written, for `explain`.
+    pub source: String,
+}
+
+/// What each role includes and permits, closed at compile time.
+#[derive(Debug, Default)]
+pub struct RoleGraph {}

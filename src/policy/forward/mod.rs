@@ -1,0 +1,64 @@
+//! What becomes of a request on its way up and of a response on its way down.
+
+pub mod path;
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+
+/// One change to a header block. Later ones see the work of earlier ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderEdit {
+    /// Stands beside what is there.
+    Append(HeaderName, HeaderValue),
+    /// Goes, in every spelling of its letter case and every repetition.
+    Remove(HeaderName),
+    /// Replaces what is there.
+    Set(HeaderName, HeaderValue),
+}
+
+/// What goes upstream, decided in full before an upstream is contacted.
+#[derive(Debug, Default)]
+pub struct ForwardPlan {
+    /// The request target, if it differs from the received bytes.
+    pub target: Option<String>,
+    /// Changes to the received headers, in order; hop-by-hop headers were worked out on what
+    /// came in.
+    pub edits: Vec<HeaderEdit>,
+    /// How many headers were removed, by kind, for the metrics.
+    pub stripped: Stripped,
+}
+
+/// How many headers were removed, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stripped {
+    /// Other spellings of names that matter.
+    pub alias: u32,
+    /// The forwarding set.
+    pub forwarding: u32,
+    /// Hop-by-hop headers.
+    pub hop: u32,
+    /// Names by which an upstream is told who the client is.
+    pub identity: u32,
+}
+
+/// What is done to the response, whoever makes it.
+#[derive(Debug, Default)]
+pub struct ResponsePlan {
+    /// Changes in order.
+    pub edits: Vec<HeaderEdit>,
+    /// Security headers of the route, set over the upstream's.
+    pub security_headers: Option<Arc<[(HeaderName, HeaderValue)]>>,
+}
+
+/// Cross-origin rules, compiled.
+#[derive(Debug)]
+pub struct Cors {}
+
+/// A header value or path with `{names}`, compiled.
+#[derive(Debug)]
+pub struct Template {}
+
+/// What upstreams are told about the principal, and what no client may tell them (`identity`).
+#[derive(Debug, Default)]
+pub struct IdentityTerms {}

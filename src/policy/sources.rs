@@ -1,0 +1,96 @@
+//! What only the outside can know: the questions of the judge and their answers, as types.
+//!
+//! An answer is a fact ("this signature is good"), never a verdict: what a fact is worth is judged
+//! anew on each request.
+
+use std::{net::IpAddr, sync::Arc};
+
+use super::{
+    accounts::{ApiKey, User},
+    authn::jwt::{IssuerTerms, Jws, Verified},
+    decision::TokenFault,
+    digest::Digest,
+    limit::{Charge, Charged},
+};
+use crate::model::Timestamp;
+
+/// The outside could not be asked; what depends on it is 503, never a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} is unavailable")]
+pub struct Unavailable {
+    /// What could not be asked, for the log.
+    pub what: &'static str,
+}
+
+/// Why a token's signature was not vouched for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unverified {
+    /// The token is bad.
+    Fault(TokenFault),
+    /// The keys could not be had.
+    Unavailable(Unavailable),
+}
+
+/// The outcome of a password check.
+#[derive(Clone, Debug)]
+pub enum PasswordCheck {
+    /// The password is that of this enabled user.
+    Right(Arc<User>),
+    /// Unknown user, disabled user or wrong password: nobody is told which.
+    Wrong,
+    /// Too many attempts; the next is allowed after this many seconds.
+    Limited {
+        /// Seconds to wait, at least 1.
+        retry_after: u64,
+        /// The exhausted quota, as in "5 per 1 minute".
+        quota: String,
+    },
+    /// No room to hash now, or the store is away.
+    Unavailable(Unavailable),
+}
+
+/// What only the outside can know.
+#[expect(
+    async_fn_in_trait,
+    reason = "dispatch is static, and the compiler sees each future's type"
+)]
+pub trait Sources {
+    /// The facts of a token whose signature was verified before, if they are still held.
+    fn recall(&self, token: &Digest) -> Option<Arc<Verified>>;
+
+    /// Verifies a token's signature with the keys of this issuer, and keeps the facts.
+    async fn verify(
+        &self,
+        issuer: &IssuerTerms,
+        token: &Jws<'_>,
+    ) -> Result<Arc<Verified>, Unverified>;
+
+    /// The API key with this SHA-256, if there is one.
+    async fn api_key(&self, key: &Digest) -> Result<Option<Arc<ApiKey>>, Unavailable>;
+
+    /// The user with this subject, if there is one.
+    async fn user(&self, subject: &str) -> Result<Option<Arc<User>>, Unavailable>;
+
+    /// Whether this is the password of an enabled user, at the same cost for every answer.
+    async fn password(
+        &self,
+        username: &str,
+        password: &[u8],
+        client: IpAddr,
+        now: Timestamp,
+    ) -> PasswordCheck;
+
+    /// Charges all of these limits or none.
+    fn charge(&self, charges: &[Charge<'_>], now: Timestamp) -> Result<Charged, Unavailable>;
+
+    /// Whether this client may still fail: `Some(seconds to wait)` once `failure_limit` is
+    /// exhausted. Charges nothing.
+    fn failures_exhausted(&self, client: IpAddr, now: Timestamp) -> Option<u64>;
+
+    /// Counts a failed credential against `failure_limit`.
+    fn count_failure(&self, client: IpAddr, now: Timestamp);
+
+    /// Whether this credential was good within the last ten minutes, so that it is still checked
+    /// when its client's failures are exhausted.
+    fn lately_good(&self, credential: &Digest, now: Timestamp) -> bool;
+}
