@@ -1,5 +1,9 @@
 //! Authorization: whether a principal may do this.
 
+pub mod roles;
+
+pub use roles::{RoleCycle, RoleDefinition, RoleGraph};
+
 use crate::model::{Cidr, IssuerName, Permission, Role};
 
 /// Conditions that must all hold. Never empty.
@@ -34,7 +38,3 @@ pub struct When {
     /// As written, for `explain`.
     pub source: String,
 }
-
-/// What each role includes and permits, closed at compile time.
-#[derive(Debug, Default)]
-pub struct RoleGraph {}
