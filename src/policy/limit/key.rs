@@ -1,0 +1,216 @@
+//! Whom a limit counts: the parts of a key, and the bytes that stand for one.
+//!
+//! A key is written down so that two different callers never share its bytes: each part carries
+//! its type and its lengths, so no value can pretend to be two, or to be of another kind.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
+use unicode_normalization::UnicodeNormalization;
+
+use crate::model::{Principal, RouteName, canonical};
+
+/// One part of what a limit counts by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum By {
+    /// The id of the API key.
+    ApiKey,
+    /// The client's address; for IPv6 its /64, which is what one client is given.
+    ClientIp,
+    /// All values of a request header.
+    Header(HeaderName),
+    /// The principal: its issuer and its subject.
+    Principal,
+    /// The route.
+    Route,
+    /// The name that a login is tried for. Not to be had in the file: logins alone have one.
+    Username,
+}
+
+impl By {
+    /// Whether it is known only once the caller is authenticated.
+    pub fn needs_principal(&self) -> bool {
+        matches!(self, Self::ApiKey | Self::Principal)
+    }
+}
+
+/// As part of a policy's name: `client-ip`, `header-x-tenant`.
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ApiKey => f.write_str("api-key"),
+            Self::ClientIp => f.write_str("client-ip"),
+            Self::Header(name) => write!(f, "header-{name}"),
+            Self::Principal => f.write_str("principal"),
+            Self::Route => f.write_str("route"),
+            Self::Username => f.write_str("username"),
+        }
+    }
+}
+
+/// Why a text names nothing to count by.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ByFault {
+    /// `header:` without the name of a header.
+    #[error("`{0}` is not the name of a header")]
+    HeaderName(String),
+    /// None of the words.
+    #[error("`{word}` is nothing to count by{}", suggest(.suggestion))]
+    Unknown {
+        /// As written.
+        word: String,
+        /// What was probably meant.
+        suggestion: Option<&'static str>,
+    },
+}
+
+fn suggest(suggestion: &Option<&'static str>) -> String {
+    match suggestion {
+        Some(word) => format!("; did you mean `{word}`?"),
+        None => "; there are client_ip, principal, api_key, route and header:NAME".to_owned(),
+    }
+}
+
+impl FromStr for By {
+    type Err = ByFault;
+
+    fn from_str(text: &str) -> Result<Self, ByFault> {
+        const WORDS: [&str; 4] = ["api_key", "client_ip", "principal", "route"];
+        if let Some(name) = text.strip_prefix("header:") {
+            let name = HeaderName::try_from(name);
+            let fault = |_| ByFault::HeaderName(text.trim_start_matches("header:").to_owned());
+            return name.map(Self::Header).map_err(fault);
+        }
+        match text {
+            "api_key" => Ok(Self::ApiKey),
+            "client_ip" => Ok(Self::ClientIp),
+            "principal" => Ok(Self::Principal),
+            "route" => Ok(Self::Route),
+            _ => Err(ByFault::Unknown {
+                word: text.to_owned(),
+                suggestion: nearest_word(text, &WORDS),
+            }),
+        }
+    }
+}
+
+fn nearest_word(text: &str, words: &[&'static str]) -> Option<&'static str> {
+    match text {
+        "ip" | "address" | "client" | "remote_addr" => return Some("client_ip"),
+        "user" | "subject" => return Some("principal"),
+        "key" => return Some("api_key"),
+        "path" => return Some("route"),
+        "header" => return Some("header:NAME"),
+        _ => {}
+    }
+    let text = text.to_ascii_lowercase().replace('-', "_");
+    words.iter().copied().find(|word| strsim::damerau_levenshtein(word, &text) <= 2)
+}
+
+/// Who is being counted: what is known of a request when its limits are charged.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'r> {
+    /// The client's address.
+    pub client_ip: IpAddr,
+    /// The request's headers as the client sent them; absent where there is only an address.
+    pub headers: Option<&'r HeaderMap>,
+    /// The principal, once there is one.
+    pub principal: Option<&'r Principal>,
+    /// The route that governs the request.
+    pub route: Option<&'r RouteName>,
+    /// The name that a login is tried for.
+    pub username: Option<&'r str>,
+}
+
+impl Caller<'_> {
+    /// A caller of whom nothing but the address is known.
+    pub const fn at(client_ip: IpAddr) -> Self {
+        Self { client_ip, headers: None, principal: None, route: None, username: None }
+    }
+}
+
+/// The bytes that stand for one counter. Equal exactly if the rule and all its parts are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CounterKey(SmallVec<[u8; 96]>);
+
+impl CounterKey {
+    /// The key of this caller under the rule of this id, counted by these parts.
+    pub(super) fn new(rule: &[u8; 16], by: &[By], caller: &Caller<'_>) -> Self {
+        let mut key = Self(SmallVec::new());
+        key.0.extend_from_slice(rule);
+        for part in by {
+            key.push(part, caller);
+        }
+        key
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    // A part that is absent counts as the client's address.
+    fn push(&mut self, part: &By, caller: &Caller<'_>) {
+        let pushed = match part {
+            By::ApiKey => caller.principal.and_then(|principal| {
+                let id = principal.api_key.as_deref()?;
+                self.push_values(b'k', [id.as_bytes()]);
+                Some(())
+            }),
+            By::ClientIp => None,
+            By::Header(name) => caller.headers.filter(|all| all.contains_key(name)).map(|all| {
+                let values = all.get_all(name).iter();
+                self.push_values(b'h', values.map(HeaderValue::as_bytes));
+            }),
+            By::Principal => caller.principal.map(|principal| {
+                let issuer = principal.issuer.as_str().as_bytes();
+                self.push_values(b'p', [issuer, principal.subject.as_bytes()]);
+            }),
+            By::Route => caller.route.map(|route| {
+                self.push_values(b'r', [route.as_str().as_bytes()]);
+            }),
+            By::Username => caller.username.map(|name| {
+                self.push_values(b'u', [folded(name).as_bytes()]);
+            }),
+        };
+        if pushed.is_none() {
+            self.push_address(caller.client_ip);
+        }
+    }
+
+    fn push_address(&mut self, address: IpAddr) {
+        match canonical(address) {
+            IpAddr::V4(v4) => self.push_values(b'4', [v4.octets().as_slice()]),
+            IpAddr::V6(v6) => self.push_values(b'6', [network_of(v6).as_slice()]),
+        }
+    }
+
+    // Type, then each value behind its length, then a length that no value has.
+    fn push_values<'v>(&mut self, kind: u8, values: impl IntoIterator<Item = &'v [u8]>) {
+        self.0.push(kind);
+        for value in values {
+            // A header's size is bounded far below this.
+            let length = u32::try_from(value.len()).unwrap_or(u32::MAX - 1);
+            self.0.extend_from_slice(&length.to_be_bytes());
+            self.0.extend_from_slice(value);
+        }
+        self.0.extend_from_slice(&u32::MAX.to_be_bytes());
+    }
+}
+
+fn network_of(address: Ipv6Addr) -> [u8; 8] {
+    let bits = u128::from(address) >> 64;
+    u64::try_from(bits).unwrap_or_default().to_be_bytes()
+}
+
+// Spellings that a user store or an app may take for one name: letter case and Unicode
+// compatibility forms. Folding twice settles letters that only fold after decomposition.
+fn folded(name: &str) -> String {
+    let once: String = name.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+    once.chars().flat_map(char::to_lowercase).nfkc().collect()
+}
