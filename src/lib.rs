@@ -13,3 +13,5 @@
 pub mod model;
 /// What is allowed, and the judge.
 pub mod policy;
+/// The command line.
+pub mod cli;

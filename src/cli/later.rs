@@ -1,0 +1,66 @@
+//! What a later version brings: said clearly, instead of "unrecognized".
+
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::output;
+
+const COMMANDS: &[&str] = &["diff", "init", "key", "user"];
+const FLAGS: &[&str] = &["--admin", "--coverage", "--log", "--upgrade"];
+
+/// Prints what is wrong with a command line, or the help that it asked for.
+pub(super) fn explain(error: clap::Error) -> ExitCode {
+    if let Some(what) = not_yet(&error) {
+        output::complain(format_args!("`{what}` is not available in this version"));
+        return ExitCode::from(2);
+    }
+    // Nobody is left to tell if this fails.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+fn not_yet(error: &clap::Error) -> Option<String> {
+    let word = |kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.as_str()),
+        _ => None,
+    };
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let command = word(ContextKind::InvalidSubcommand)?;
+            COMMANDS.contains(&command).then(|| format!("portcullis {command}"))
+        }
+        ErrorKind::UnknownArgument => {
+            let argument = word(ContextKind::InvalidArg)?;
+            let flag = argument.split('=').next().unwrap_or(argument);
+            if COMMANDS.contains(&flag) {
+                return Some(format!("portcullis {flag}"));
+            }
+            FLAGS.contains(&flag).then(|| flag.to_owned())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(line: &[&str]) -> Option<String> {
+        let error = super::super::definition().try_get_matches_from(line).unwrap_err();
+        not_yet(&error)
+    }
+
+    #[test]
+    fn what_a_later_version_brings_is_named() {
+        assert_eq!(said(&["portcullis", "diff"]).as_deref(), Some("portcullis diff"));
+        assert_eq!(said(&["portcullis", "--upgrade"]).as_deref(), Some("--upgrade"));
+        assert_eq!(said(&["portcullis", "user", "add"]).as_deref(), Some("portcullis user"));
+    }
+
+    #[test]
+    fn a_slip_is_left_to_the_usual_message() {
+        assert_eq!(said(&["portcullis", "chekc"]), None);
+        assert_eq!(said(&["portcullis", "--nonsense"]), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! The command line: one file a command. Everything is wired together here, and nothing is
+//! decided.
+
+mod completions;
+mod hash_password;
+mod later;
+pub mod output;
+mod remote;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "portcullis",
+    version,
+    about = "A reverse-proxy authentication gateway: one process and one YAML file in front of unmodified apps",
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+    /// Hash a password for the file
+    HashPassword(hash_password::Arguments),
+    /// Make a running gateway read its file again
+    Reload(remote::Arguments),
+    /// Say how a running gateway is
+    Status(remote::Arguments),
+}
+
+/// Reads the command line, does what it says, and returns the exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let line = match CommandLine::try_parse_from(arguments) {
+        Ok(line) => line,
+        Err(error) => return later::explain(error),
+    };
+    let outcome = match line.command {
+        None => Ok(ExitCode::SUCCESS),
+        Some(Command::Completions(arguments)) => completions::run(&arguments),
+        Some(Command::HashPassword(arguments)) => hash_password::run(&arguments),
+        Some(Command::Reload(arguments)) => remote::reload(&arguments),
+        Some(Command::Status(arguments)) => remote::status(&arguments),
+    };
+    outcome.unwrap_or_else(|error| {
+        output::complain(format_args!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// The definition of the command line, from which help and completions are made.
+pub fn definition() -> clap::Command {
+    CommandLine::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_has_no_contradiction() {
+        definition().debug_assert();
+    }
+}
