@@ -9,9 +9,9 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+/// The command line.
+pub mod cli;
 /// Words everybody uses: names, principals, secrets, addresses, time.
 pub mod model;
 /// What is allowed, and the judge.
 pub mod policy;
-/// The command line.
-pub mod cli;

@@ -81,11 +81,11 @@ fn hash(algorithm: Algorithm, password: &[u8]) -> anyhow::Result<String> {
             Ok(hash.map_err(|error| anyhow::anyhow!("cannot hash: {error}"))?.to_string())
         }
         Algorithm::Bcrypt if password.len() > BCRYPT_SEES => {
-            bail!("the password is longer than the {BCRYPT_SEES} bytes that bcrypt sees; use argon2id")
+            bail!(
+                "the password is longer than the {BCRYPT_SEES} bytes that bcrypt sees; use argon2id"
+            )
         }
-        Algorithm::Bcrypt => {
-            Ok(bcrypt::non_truncating_hash(password, 12).context("cannot hash")?)
-        }
+        Algorithm::Bcrypt => Ok(bcrypt::non_truncating_hash(password, 12).context("cannot hash")?),
     }
 }
 

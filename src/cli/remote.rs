@@ -50,7 +50,9 @@ pub(super) fn status(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn ask(arguments: &Arguments, method: &str, path: &str) -> anyhow::Result<(StatusCode, Value)> {
     let base = arguments.admin.trim_end_matches('/');
     if !base.starts_with("http://") {
-        bail!("the admin listener speaks plain HTTP: `--admin` is a URL such as http://127.0.0.1:9090");
+        bail!(
+            "the admin listener speaks plain HTTP: `--admin` is a URL such as http://127.0.0.1:9090"
+        );
     }
     let url = format!("{base}{path}");
     let token = std::env::var("PORTCULLIS_ADMIN_TOKEN").ok().filter(|token| !token.is_empty());
