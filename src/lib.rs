@@ -11,6 +11,8 @@
 
 /// The command line.
 pub mod cli;
+/// What the operator wrote, and faults in it.
+pub mod config;
 /// Words everybody uses: names, principals, secrets, addresses, time.
 pub mod model;
 /// What is allowed, and the judge.

@@ -1,0 +1,40 @@
+//! `authentication`: the methods by which clients say who they are.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    api_keys::ApiKeys,
+    issuers::Issuer,
+    values::{Named, QuotaText, RealmText, Switch},
+};
+use crate::model::IssuerName;
+
+/// The methods by which clients say who they are.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Authentication {
+    /// Issuers of bearer tokens (RFC 7519), by name. The name `token` is the gateway's own.
+    pub jwt: Named<IssuerName, Issuer>,
+    /// API keys.
+    pub api_keys: Option<ApiKeys>,
+    /// Usernames and passwords (RFC 7617).
+    pub basic: Option<Basic>,
+    /// How many wrong credentials one address may present, or `false` for any number. Default:
+    /// `60/minute`.
+    pub failure_limit: Option<Switch<QuotaText>>,
+}
+
+/// Usernames and passwords of the users of this file (RFC 7617).
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Basic {
+    /// What browsers show beside the prompt.
+    pub realm: RealmText,
+}
+
+impl Default for Basic {
+    fn default() -> Self {
+        Self { realm: RealmText("portcullis".to_owned()) }
+    }
+}

@@ -1,0 +1,91 @@
+//! What the operator wrote, and faults in it. Knows the file's shape, its spans and its values;
+//! does not know what they mean for a request.
+
+pub mod access;
+pub mod admin;
+pub mod api_keys;
+pub mod authentication;
+pub mod codes;
+pub mod cors;
+pub mod defaults;
+pub mod headers;
+pub mod identity;
+pub mod issuers;
+pub mod limits;
+pub mod log;
+pub mod roles;
+pub mod routes;
+pub mod server;
+pub mod suggest;
+pub mod token;
+pub mod upstreams;
+pub mod users;
+pub mod values;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::model::{PlanName, Role, UpstreamName};
+use values::{List, Named, QuotaText};
+
+/// The file's shape.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The version of this format.
+    pub version: Version,
+    /// Where the gateway listens, and the bounds on what it accepts.
+    pub server: server::Server,
+    /// The listener for metrics, health and the admin API.
+    pub admin: admin::Admin,
+    /// What is written to stderr.
+    pub log: log::Log,
+    /// The services behind the gateway, by name.
+    pub upstreams: Named<UpstreamName, upstreams::Upstream>,
+    /// The methods by which clients say who they are.
+    pub authentication: authentication::Authentication,
+    /// Accounts with a password.
+    pub users: List<users::User>,
+    /// The gateway as an issuer of its own.
+    pub token: Option<token::Token>,
+    /// Named sets of permissions. When present, a role that is named in this file and not defined
+    /// here is a fault.
+    pub roles: Option<Named<Role, roles::RoleSettings>>,
+    /// Quotas by plan, for `limit: plan`. `default` serves principals without a known plan.
+    pub plans: Named<PlanName, QuotaText>,
+    /// The counters of all limits.
+    pub rate_limits: roles::RateLimits,
+    /// What upstreams are told about a principal.
+    pub identity: identity::Identity,
+    /// For every route that does not say otherwise.
+    pub defaults: defaults::Defaults,
+    /// Which requests lead where, and who may make them.
+    pub routes: List<routes::Route>,
+}
+
+/// The version of the file's format: 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Version;
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match u64::deserialize(from)? {
+            1 => Ok(Self),
+            _ => Err(serde::de::Error::custom("expected 1")),
+        }
+    }
+}
+
+impl JsonSchema for Version {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "version".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "integer", "enum": [1] })
+    }
+}

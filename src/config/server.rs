@@ -1,0 +1,101 @@
+//! `server`: where the gateway listens, and the bounds on what it accepts.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::values::{ListenAddress, OneOrMany, Period, Size, Workers, enums};
+use crate::model::Cidr;
+
+/// Where the gateway listens, and the bounds on what it accepts.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// The addresses to serve on, one or more. Default: `127.0.0.1:8080`.
+    pub listen: Option<OneOrMany<Listener>>,
+    /// How many threads serve: `auto` is one a core.
+    pub workers: Workers,
+    /// Networks whose members may speak for the client in `X-Forwarded-For`, `X-Forwarded-Proto`
+    /// and `X-Forwarded-Host`. Default: nobody.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Bounds on what a request may bring.
+    pub limits: Limits,
+    /// How much longer requests are accepted once the gateway has been told to stop, so that
+    /// load balancers notice.
+    pub drain_delay: Period,
+    /// How long running requests may take to end after that.
+    pub drain_timeout: Period,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            workers: Workers::Auto(enums::Auto::Auto),
+            trusted_proxies: Vec::new(),
+            limits: Limits::default(),
+            drain_delay: Period::seconds(0),
+            drain_timeout: Period::seconds(30),
+        }
+    }
+}
+
+/// An address to serve on: `127.0.0.1:8080`, or `{ address: 127.0.0.1:8080 }`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Listener {
+    /// The address alone.
+    Short(ListenAddress),
+    /// With settings of its own.
+    Long(ListenerSettings),
+}
+
+impl Listener {
+    /// The address.
+    pub fn address(&self) -> ListenAddress {
+        match self {
+            Self::Short(address) => *address,
+            Self::Long(settings) => settings.address,
+        }
+    }
+}
+
+/// A listener.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerSettings {
+    /// Address and port; port 0 is any free one, and the log says which.
+    pub address: ListenAddress,
+}
+
+/// Bounds on what a request may bring.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// All header lines together; more is answered with 431.
+    pub header_bytes: Size,
+    /// The number of header lines; more is answered with 431.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub header_count: u32,
+    /// The request target; a longer one is answered with 414.
+    pub uri_bytes: Size,
+    /// The request's body; a longer one is answered with 413. A route's `request.body_limit`
+    /// goes before it.
+    pub body: Size,
+    /// How long a request's header may take to arrive.
+    pub header_timeout: Period,
+    /// How long a connection may stay without a request.
+    pub idle_timeout: Period,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_bytes: Size::kib(32),
+            header_count: 100,
+            uri_bytes: Size::kib(8),
+            body: Size::mib(10),
+            header_timeout: Period::seconds(10),
+            idle_timeout: Period::seconds(60),
+        }
+    }
+}
