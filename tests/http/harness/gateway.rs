@@ -1,0 +1,230 @@
+//! portcullis itself, as a process in a directory of its own.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::app::gather;
+use super::{Call, Raw, eventually};
+
+/// What a configuration of the tests begins with: free ports for both listeners.
+pub const PORTS: &str = "version: 1\nserver: { listen: [{ address: '127.0.0.1:0' }] }\nadmin: { listen: '127.0.0.1:0' }\n";
+
+/// A gateway that has yet to be started.
+pub struct Setting {
+    directory: TempDir,
+    yaml: String,
+    environment: Vec<(String, String)>,
+}
+
+impl Setting {
+    /// Puts `value` where the configuration says `@NAME@`.
+    pub fn put(mut self, name: &str, value: &str) -> Self {
+        let place = format!("@{name}@");
+        assert!(self.yaml.contains(&place), "the configuration has no {place}");
+        self.yaml = self.yaml.replace(&place, value);
+        self
+    }
+
+    /// A file beside the configuration.
+    pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        fs::write(self.directory.path().join(name), content).unwrap();
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it and waits until both listeners are open.
+    pub fn start(self) -> Gateway {
+        let mut gateway = self.spawn();
+        let announced = |gateway: &Gateway, listener: &str| {
+            gateway.logged(|line| line["event"] == "listening" && line["listener"] == listener)
+        };
+        let (proxy, admin) = eventually("both listeners", || {
+            let (proxy, admin) = (announced(&gateway, "proxy"), announced(&gateway, "admin"));
+            if proxy.is_none() || admin.is_none() {
+                let ended = gateway.child.try_wait().unwrap();
+                assert!(ended.is_none(), "portcullis ended ({ended:?})\n{}", gateway.output());
+            }
+            Some((address(&proxy?), address(&admin?)))
+        });
+        gateway.proxy = proxy;
+        gateway.admin = admin;
+        gateway
+    }
+
+    /// Starts it and waits for it to end, which it must.
+    pub fn fail(self) -> (ExitStatus, String) {
+        let mut gateway = self.spawn();
+        let status = gateway.wait();
+        (status, gateway.output())
+    }
+
+    fn spawn(self) -> Gateway {
+        let config = self.directory.path().join("gateway.yaml");
+        fs::write(&config, &self.yaml).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["run", "-c"])
+            .arg(&config)
+            .env_remove("PORTCULLIS_DEMO")
+            .env_remove("PORTCULLIS_ADMIN_TOKEN")
+            .envs(self.environment)
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        gather(child.stdout.take().unwrap(), &said);
+        gather(child.stderr.take().unwrap(), &said);
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Gateway { child, proxy: nowhere, admin: nowhere, directory: self.directory, config, said }
+    }
+}
+
+fn address(line: &Value) -> SocketAddr {
+    line["address"].as_str().unwrap().parse().unwrap()
+}
+
+/// The running gateway; it ends with this value.
+pub struct Gateway {
+    child: Child,
+    proxy: SocketAddr,
+    admin: SocketAddr,
+    directory: TempDir,
+    config: PathBuf,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+impl Gateway {
+    /// A gateway with this configuration, to which the free ports are added.
+    pub fn with(yaml: &str) -> Setting {
+        Self::with_whole(&format!("{PORTS}{yaml}"))
+    }
+
+    /// A gateway with exactly this configuration.
+    pub fn with_whole(yaml: &str) -> Setting {
+        let directory = tempfile::tempdir().unwrap();
+        Setting { directory, yaml: yaml.to_owned(), environment: Vec::new() }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.proxy
+    }
+
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn call(&self, method: &str, target: &str) -> Call {
+        Call::new(method, self.proxy, target)
+    }
+
+    pub fn get(&self, target: &str) -> Call {
+        self.call("GET", target)
+    }
+
+    pub fn admin(&self, method: &str, target: &str) -> Call {
+        Call::new(method, self.admin, target)
+    }
+
+    /// A connection to send bytes over.
+    pub fn raw(&self) -> Raw {
+        Raw::connect(self.proxy)
+    }
+
+    /// Logs in with a password; the access token.
+    pub fn login(&self, username: &str, password: &str) -> String {
+        let form = [("grant_type", "password"), ("username", username), ("password", password)];
+        let answer = self.call("POST", "/auth/token").form(&form).send();
+        answer.ok().json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// The first log line that fits.
+    pub fn logged(&self, fits: impl Fn(&Value) -> bool) -> Option<Value> {
+        let lines = self.said.lock().unwrap();
+        lines.iter().filter_map(|line| serde_json::from_str(line).ok()).find(|line| fits(line))
+    }
+
+    /// Waits for a log line that fits.
+    pub fn wait_for_log(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        eventually(what, || self.logged(&fits))
+    }
+
+    /// All that it has printed so far.
+    pub fn output(&self) -> String {
+        self.said.lock().unwrap().join("\n")
+    }
+
+    /// The value of one series of `/metrics`, spelled as it stands there; 0 if it is not there.
+    pub fn metric(&self, series: &str) -> f64 {
+        let answer = self.admin("GET", "/metrics").send();
+        let text = answer.ok().text();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Sends it a signal, by its name without `SIG`.
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        eventually("the end of portcullis", || self.child.try_wait().unwrap())
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- portcullis said\n{}", self.output());
+        }
+        if !self.runs() {
+            return;
+        }
+        self.signal("TERM");
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while self.runs() {
+            if Instant::now() > deadline {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+            } else {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+}
+
+fn signal(id: u32, name: &str) {
+    // The shell's own `kill`: the standard library has none but SIGKILL.
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status().unwrap();
+    assert!(status.success(), "no process {id} to send {name}");
+}

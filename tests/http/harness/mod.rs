@@ -1,0 +1,37 @@
+//! What every test here is made of: the gateway as a process, applications to put behind it, a recording upstream, and two
+//! clients, one that speaks proper HTTP and one that sends what it is told.
+//!
+//! Nothing sleeps to let something happen: every wait has a condition, and a deadline that fails the test.
+
+#![allow(dead_code, reason = "a harness has more to offer than its first tests take")]
+
+mod answer;
+mod app;
+mod gateway;
+mod raw;
+mod recorder;
+mod socket;
+
+use std::time::{Duration, Instant};
+
+pub use answer::{Answer, Call};
+pub use app::{App, ask, root};
+pub use gateway::Gateway;
+pub use raw::Raw;
+pub use recorder::{After, Received, Recorder};
+pub use socket::Socket;
+
+/// How long anything may take before the test fails. Long, because the machine may be busy; no test waits it out.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` gives a value.
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,163 @@
+//! The other client: sends the bytes it is given, and reads what comes back byte by byte.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{Answer, PATIENCE};
+
+/// One connection.
+pub struct Raw {
+    stream: TcpStream,
+    /// Read from the socket, not yet taken.
+    waiting: Vec<u8>,
+}
+
+impl Raw {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+        Self::over(stream)
+    }
+
+    pub fn over(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, waiting: Vec::new() }
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+        self
+    }
+
+    /// Sends what the other side may refuse to take: it may have answered and closed already.
+    pub fn offer(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Everything that was to be sent has been.
+    pub fn finish(&mut self) -> &mut Self {
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+        self
+    }
+
+    /// The next answer with its body; a request that is answered without one (`HEAD`) reads its head only.
+    pub fn answer(&mut self) -> Answer {
+        let mut answer = self.head();
+        let is = |name: &str, value: &str| {
+            answer.header(name).is_some_and(|found| found.eq_ignore_ascii_case(value))
+        };
+        let empty = matches!(answer.status, 100..=199 | 204 | 304);
+        answer.body = if empty {
+            Vec::new()
+        } else if is("transfer-encoding", "chunked") {
+            self.chunked()
+        } else if let Some(length) = answer.header("content-length") {
+            self.exactly(length.parse().unwrap())
+        } else {
+            self.rest()
+        };
+        answer
+    }
+
+    /// The next status line and headers, without a body.
+    pub fn head(&mut self) -> Answer {
+        let head = self.until(b"\r\n\r\n");
+        let head = String::from_utf8(head).unwrap();
+        let mut lines = head.trim_end_matches("\r\n").split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let (name, value) = line.split_once(':').unwrap();
+            let name: HeaderName = name.parse().unwrap();
+            headers.append(name, HeaderValue::from_str(value.trim()).unwrap());
+        }
+        Answer { status, headers, body: Vec::new() }
+    }
+
+    /// Everything up to and including `mark`.
+    pub fn until(&mut self, mark: &[u8]) -> Vec<u8> {
+        loop {
+            let found = self.waiting.windows(mark.len()).position(|window| window == mark);
+            if let Some(at) = found {
+                return self.take(at + mark.len());
+            }
+            let more = self.fill();
+            assert!(more, "closed before {:?}: {:?}", lossy(mark), lossy(&self.waiting));
+        }
+    }
+
+    pub fn exactly(&mut self, length: usize) -> Vec<u8> {
+        while self.waiting.len() < length {
+            let more = self.fill();
+            assert!(more, "closed {} bytes before the end", length - self.waiting.len());
+        }
+        self.take(length)
+    }
+
+    /// Everything until the other side closes.
+    pub fn rest(&mut self) -> Vec<u8> {
+        while self.fill() {}
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// One chunk of a chunked body; empty is the last.
+    pub fn chunk(&mut self) -> Vec<u8> {
+        let line = self.until(b"\r\n");
+        let size = std::str::from_utf8(&line).unwrap().trim().split(';').next().unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        if size == 0 {
+            while self.until(b"\r\n").len() > 2 {}
+            return Vec::new();
+        }
+        let chunk = self.exactly(size);
+        assert_eq!(self.exactly(2), b"\r\n");
+        chunk
+    }
+
+    /// Fails unless the other side closes and has nothing more to say.
+    #[track_caller]
+    pub fn closed(&mut self) {
+        let rest = self.rest();
+        assert!(rest.is_empty(), "expected the end, not {:?}", lossy(&rest));
+    }
+
+    fn chunked(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let chunk = self.chunk();
+            if chunk.is_empty() {
+                return body;
+            }
+            body.extend(chunk);
+        }
+    }
+
+    fn take(&mut self, length: usize) -> Vec<u8> {
+        let rest = self.waiting.split_off(length);
+        std::mem::replace(&mut self.waiting, rest)
+    }
+
+    /// Reads once; false at the end. A reset is an end as well: that is how a refused body is cut off.
+    fn fill(&mut self) -> bool {
+        let mut buffer = [0; 16 * 1024];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => false,
+            Ok(length) => {
+                self.waiting.extend_from_slice(&buffer[..length]);
+                true
+            }
+            Err(error)
+                if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) =>
+            {
+                false
+            }
+            Err(error) => panic!("{error} after {:?}", lossy(&self.waiting)),
+        }
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
