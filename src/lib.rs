@@ -9,11 +9,11 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
-/// The command line.
-pub mod cli;
-/// What the operator wrote, and faults in it.
-pub mod config;
 /// Words everybody uses: names, principals, secrets, addresses, time.
 pub mod model;
 /// What is allowed, and the judge.
 pub mod policy;
+/// What the operator wrote, and faults in it.
+pub mod config;
+/// The command line.
+pub mod cli;
