@@ -10,9 +10,9 @@ pub struct RequestFacts<'r> {
     /// The method as sent.
     pub method: &'r Method,
     /// The path as received, from its first `/` up to `?`; never decoded.
-    pub path: &'r [u8],
+    pub path: &'r str,
     /// What stands behind `?`, as received.
-    pub query: Option<&'r [u8]>,
+    pub query: Option<&'r str>,
     /// The `Host` header (or authority) as sent; it always rules the routing.
     pub host: &'r str,
     /// The headers as received.
