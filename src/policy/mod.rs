@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod authn;
 pub mod authz;
+pub mod client;
 pub mod decision;
 pub mod digest;
 pub mod forward;

@@ -31,7 +31,7 @@ pub struct RequestFacts<'r> {
     pub request_id: &'r str,
     /// Whether this is a complete WebSocket handshake (RFC 6455, section 4.1).
     pub websocket: bool,
-    /// The port of the listener it came in by.
+    /// The port that the client asked for, as a trusted peer or `forwarded_host` says.
     pub port: u16,
 }
 
