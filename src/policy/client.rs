@@ -25,9 +25,9 @@ pub struct Received<'r> {
     /// The protocol's version.
     pub version: Version,
     /// See [`RequestFacts::path`].
-    pub path: &'r [u8],
+    pub path: &'r str,
     /// See [`RequestFacts::query`].
-    pub query: Option<&'r [u8]>,
+    pub query: Option<&'r str>,
     /// The `Host` header, or the authority of an HTTP/2 request.
     pub host: &'r str,
     /// The headers as received.

@@ -24,7 +24,7 @@ fn received(headers: &HeaderMap) -> Received<'_> {
     Received {
         method: &Method::GET,
         version: Version::HTTP_11,
-        path: b"/",
+        path: "/",
         query: None,
         host: "api.example.com",
         headers,
