@@ -135,7 +135,7 @@ pub enum Denial {
     /// The API key is unknown, expired, disabled or from a wrong network.
     InvalidApiKey {
         /// Why exactly, for the log.
-        fault: KeyFault,
+        fault: ApiKeyFault,
         /// The route's schemes.
         challenges: Arc<Challenges>,
     },
@@ -216,7 +216,7 @@ pub enum Condition {
 
 /// Why an API key does not stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyFault {
+pub enum ApiKeyFault {
     /// It is shut out.
     Disabled,
     /// Its time is over.
@@ -229,7 +229,7 @@ pub enum KeyFault {
     Unknown,
 }
 
-impl KeyFault {
+impl ApiKeyFault {
     /// The reason as the log and the metrics name it.
     pub const fn as_str(self) -> &'static str {
         match self {

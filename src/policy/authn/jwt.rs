@@ -5,7 +5,13 @@ use std::{sync::Arc, time::Duration};
 use jsonwebtoken::Algorithm;
 
 use super::keys::KeySet;
-use crate::model::{Claims, IssuerName, Timestamp};
+use crate::{
+    model::{Claims, IssuerName, Timestamp},
+    policy::digest::Digest,
+};
+
+/// Bytes of a `kid` at most.
+pub const LONGEST_KID: usize = 256;
 
 /// What one issuer's tokens are judged by.
 #[derive(Debug)]
@@ -22,8 +28,9 @@ pub struct IssuerTerms {
     pub algorithms: Vec<Algorithm>,
     /// Its keys.
     pub keys: KeySet,
-    /// Tells this issuer with these keys from any other, for what is cached about its tokens.
-    pub fingerprint: u64,
+    /// Tells this issuer with these keys from any other, for what is cached about its tokens:
+    /// [`KeySet::fingerprint`] of its name.
+    pub fingerprint: Digest,
     /// Grace on `exp` and `nbf`.
     pub leeway: Duration,
     /// Claims that must be there.
@@ -86,7 +93,7 @@ pub struct Jws<'r> {
     /// The token as it came.
     pub token: &'r str,
     /// The digest it is remembered by.
-    pub digest: super::super::digest::Digest,
+    pub digest: Digest,
     /// What its header says.
     pub header: JoseHeader,
     /// Its unverified `iss`, by which an issuer is chosen and nothing else.
@@ -111,7 +118,7 @@ pub struct Verified {
     /// Whose keys vouched for it.
     pub issuer: IssuerName,
     /// Which issuer with which keys, see [`IssuerTerms::fingerprint`].
-    pub fingerprint: u64,
+    pub fingerprint: Digest,
     /// Its JOSE type, as in [`JoseHeader::typ`].
     pub typ: String,
     /// All of its claims.

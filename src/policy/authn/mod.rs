@@ -6,8 +6,30 @@ pub mod keys;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, StatusCode};
+use jsonwebtoken::Algorithm;
 
 use jwt::IssuerTerms;
+
+/// An algorithm's name as it stands in a token's header and in the configuration (RFC 7518,
+/// section 3.1).
+pub const fn algorithm_name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::ES256 => "ES256",
+        Algorithm::ES384 => "ES384",
+        Algorithm::EdDSA => "EdDSA",
+        Algorithm::HS256 => "HS256",
+        Algorithm::HS384 => "HS384",
+        Algorithm::HS512 => "HS512",
+        Algorithm::PS256 => "PS256",
+        Algorithm::PS384 => "PS384",
+        Algorithm::PS512 => "PS512",
+        Algorithm::RS256 => "RS256",
+        Algorithm::RS384 => "RS384",
+        Algorithm::RS512 => "RS512",
+        // The library may learn more; a configuration cannot name what we do not know.
+        _ => "unknown",
+    }
+}
 
 /// Which credentials a route looks for, in the order that decides.
 #[derive(Debug)]
