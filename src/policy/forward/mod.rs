@@ -1,6 +1,9 @@
 //! What becomes of a request on its way up and of a response on its way down.
 
+pub mod cors;
 pub mod path;
+
+pub use cors::Cors;
 
 use std::sync::Arc;
 
@@ -50,10 +53,6 @@ pub struct ResponsePlan {
     /// Security headers of the route, set over the upstream's.
     pub security_headers: Option<Arc<[(HeaderName, HeaderValue)]>>,
 }
-
-/// Cross-origin rules, compiled.
-#[derive(Debug)]
-pub struct Cors {}
 
 /// A header value or path with `{names}`, compiled.
 #[derive(Debug)]
