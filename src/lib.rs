@@ -11,11 +11,11 @@
 
 /// Words everybody uses: names, principals, secrets, addresses, time.
 pub mod model;
-/// Metrics, the access log and the gateway's own log.
-pub mod observe;
 /// What is allowed, and the judge.
 pub mod policy;
 /// What the operator wrote, and faults in it.
 pub mod config;
+/// Metrics, the access log and the gateway's own log.
+pub mod observe;
 /// The command line.
 pub mod cli;
