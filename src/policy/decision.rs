@@ -87,11 +87,11 @@ pub struct Reply {
 
 /// A route as found for a request, with what its template caught.
 #[derive(Clone, Debug)]
-pub struct Matched {
+pub struct Matched<'r> {
     /// The route.
     pub route: Arc<Route>,
     /// The path parameters.
-    pub params: Params,
+    pub params: Params<'r>,
 }
 
 /// Why a request is refused. Each variant knows its status, code and text (`policy::problem`).
