@@ -14,6 +14,7 @@ pub mod problem;
 pub mod request;
 pub mod route;
 pub mod rules;
+pub mod scope;
 pub mod server;
 pub mod sources;
 pub mod trail;

@@ -2,8 +2,10 @@
 
 pub mod cors;
 pub mod path;
+pub mod template;
 
 pub use cors::Cors;
+pub use template::Template;
 
 use std::sync::Arc;
 
@@ -53,10 +55,6 @@ pub struct ResponsePlan {
     /// Security headers of the route, set over the upstream's.
     pub security_headers: Option<Arc<[(HeaderName, HeaderValue)]>>,
 }
-
-/// A header value or path with `{names}`, compiled.
-#[derive(Debug)]
-pub struct Template {}
 
 /// What upstreams are told about the principal, and what no client may tell them (`identity`).
 #[derive(Debug, Default)]
