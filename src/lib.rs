@@ -17,5 +17,7 @@ pub mod policy;
 pub mod config;
 /// Metrics, the access log and the gateway's own log.
 pub mod observe;
+/// Answers from outside: counters, keys, accounts.
+pub mod sources;
 /// The command line.
 pub mod cli;

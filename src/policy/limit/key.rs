@@ -6,7 +6,6 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
-    str::FromStr,
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -51,65 +50,6 @@ impl fmt::Display for By {
             Self::Username => f.write_str("username"),
         }
     }
-}
-
-/// Why a text names nothing to count by.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ByFault {
-    /// `header:` without the name of a header.
-    #[error("`{0}` is not the name of a header")]
-    HeaderName(String),
-    /// None of the words.
-    #[error("`{word}` is nothing to count by{}", suggest(.suggestion))]
-    Unknown {
-        /// As written.
-        word: String,
-        /// What was probably meant.
-        suggestion: Option<&'static str>,
-    },
-}
-
-fn suggest(suggestion: &Option<&'static str>) -> String {
-    match suggestion {
-        Some(word) => format!("; did you mean `{word}`?"),
-        None => "; there are client_ip, principal, api_key, route and header:NAME".to_owned(),
-    }
-}
-
-impl FromStr for By {
-    type Err = ByFault;
-
-    fn from_str(text: &str) -> Result<Self, ByFault> {
-        const WORDS: [&str; 4] = ["api_key", "client_ip", "principal", "route"];
-        if let Some(name) = text.strip_prefix("header:") {
-            let name = HeaderName::try_from(name);
-            let fault = |_| ByFault::HeaderName(text.trim_start_matches("header:").to_owned());
-            return name.map(Self::Header).map_err(fault);
-        }
-        match text {
-            "api_key" => Ok(Self::ApiKey),
-            "client_ip" => Ok(Self::ClientIp),
-            "principal" => Ok(Self::Principal),
-            "route" => Ok(Self::Route),
-            _ => Err(ByFault::Unknown {
-                word: text.to_owned(),
-                suggestion: nearest_word(text, &WORDS),
-            }),
-        }
-    }
-}
-
-fn nearest_word(text: &str, words: &[&'static str]) -> Option<&'static str> {
-    match text {
-        "ip" | "address" | "client" | "remote_addr" => return Some("client_ip"),
-        "user" | "subject" => return Some("principal"),
-        "key" => return Some("api_key"),
-        "path" => return Some("route"),
-        "header" => return Some("header:NAME"),
-        _ => {}
-    }
-    let text = text.to_ascii_lowercase().replace('-', "_");
-    words.iter().copied().find(|word| strsim::damerau_levenshtein(word, &text) <= 2)
 }
 
 /// Who is being counted: what is known of a request when its limits are charged.
@@ -214,3 +154,6 @@ fn folded(name: &str) -> String {
     let once: String = name.nfkc().flat_map(char::to_lowercase).nfkc().collect();
     once.chars().flat_map(char::to_lowercase).nfkc().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use smallvec::SmallVec;
 
 pub use self::{
-    key::{By, ByFault, Caller, CounterKey},
+    key::{By, Caller, CounterKey},
     quota::{Quota, QuotaFault, Quotas, Unit},
     rule::{Rule, Scope},
     standing::{Charged, HEADER_NAMES, Standing},

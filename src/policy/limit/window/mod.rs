@@ -135,8 +135,9 @@ impl State {
         }
     }
 
-    /// Gives back a place that was taken at `taken`, as far as it is still held at `now`. What
-    /// remains counted is never less than if that place had not been taken.
+    /// Gives back a place that was taken at `taken`, as far as it is still held at `now`. No more
+    /// places are free then than if it had not been taken (but a fixed window that it opened, and
+    /// that others have joined, keeps its beginning).
     pub fn give_back(&mut self, pace: &Pace, taken: Timestamp, now: Timestamp) {
         let (taken, now) = (taken.micros(), now.micros());
         match (self, pace.algorithm) {
@@ -159,3 +160,6 @@ impl State {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

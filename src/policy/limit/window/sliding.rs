@@ -72,6 +72,11 @@ impl SlidingWindow {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn slot_count(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(super) fn fresh_at(&self, pace: &Pace) -> i64 {
         self.slots.last().map_or(i64::MIN, |slot| slot.last.saturating_add(pace.window))
     }

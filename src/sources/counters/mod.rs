@@ -1,0 +1,6 @@
+//! Where the counts of limits are kept.
+
+mod local;
+mod register;
+
+pub use self::local::Local;

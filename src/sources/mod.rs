@@ -1,0 +1,3 @@
+//! Answers from outside: what the judge asks through `policy::Sources`.
+
+pub mod counters;
