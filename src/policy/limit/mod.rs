@@ -141,3 +141,6 @@ fn rules(scope: &Scope, quotas: &Quotas, algorithm: Algorithm, by: &[By]) -> Rul
     let quotas = quotas.as_slice().iter();
     quotas.map(|quota| Arc::new(Rule::new(scope, *quota, algorithm, by))).collect()
 }
+
+#[cfg(test)]
+mod tests;
