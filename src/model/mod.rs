@@ -1,6 +1,7 @@
 //! Words everybody uses: names, principals, secrets, addresses, time. Knows no policy and no I/O.
 
 mod claims;
+mod json;
 mod names;
 mod network;
 mod principal;
@@ -8,6 +9,7 @@ mod secret;
 mod time;
 
 pub use claims::Claims;
+pub use json::{ObjectFault, parse_object};
 pub use names::{IssuerName, Permission, PlanName, Role, RouteName, UpstreamName};
 pub use network::{Cidr, CidrFault, canonical, parse_hop};
 pub use principal::{CredentialKind, Principal};

@@ -1,6 +1,6 @@
 //! Who a request turned out to come from.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::{Claims, IssuerName, Permission, PlanName, Role, Timestamp};
 
@@ -55,6 +55,18 @@ pub struct Principal {
 impl Principal {
     /// The issuer of everything that the gateway itself vouches for.
     pub const LOCAL: &'static str = "local";
+
+    /// [`Principal::LOCAL`] as a name, shared by all.
+    pub fn local() -> IssuerName {
+        static NAME: LazyLock<IssuerName> = LazyLock::new(|| Principal::LOCAL.into());
+        NAME.clone()
+    }
+
+    /// The claims of whoever came without a token, shared by all.
+    pub fn no_claims() -> Arc<Claims> {
+        static NONE: LazyLock<Arc<Claims>> = LazyLock::new(Arc::default);
+        Arc::clone(&NONE)
+    }
 
     /// Whether it holds the role, granted or included.
     pub fn has_role(&self, role: &Role) -> bool {

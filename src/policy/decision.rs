@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use super::{
     authn::Challenges,
     forward::{ForwardPlan, ResponsePlan},
+    limit::Standing,
     route::Params,
     rules::Route,
     sources::Unavailable,
@@ -201,6 +202,17 @@ pub enum Denial {
     UpstreamTimeout,
     /// The target is longer than `server.limits.uri_bytes`.
     UriTooLong,
+}
+
+impl Denial {
+    /// A limit of which this is the standing is exhausted.
+    pub fn limited(standing: &Standing) -> Self {
+        Self::RateLimited {
+            limit: Arc::clone(standing.rule.name()),
+            quota: Arc::clone(standing.rule.told()),
+            retry_after: standing.retry_after(),
+        }
+    }
 }
 
 /// Which condition of a block did not hold.

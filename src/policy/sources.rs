@@ -10,7 +10,7 @@ use super::{
     authn::jwt::{IssuerTerms, Jws, Verified},
     decision::TokenFault,
     digest::Digest,
-    limit::{Charge, Charged},
+    limit::{Charge, Charged, Standing},
 };
 use crate::model::Timestamp;
 
@@ -38,15 +38,23 @@ pub enum PasswordCheck {
     Right(Arc<User>),
     /// Unknown user, disabled user or wrong password: nobody is told which.
     Wrong,
-    /// Too many attempts; the next is allowed after this many seconds.
-    Limited {
-        /// Seconds to wait, at least 1.
-        retry_after: u64,
-        /// The exhausted quota, as in "5 per 1 minute".
-        quota: String,
-    },
+    /// Too many attempts, or too many failures from this client; nothing was looked at.
+    Limited(Standing),
     /// No room to hash now, or the store is away.
     Unavailable(Unavailable),
+}
+
+/// An attempt to authenticate with a password.
+#[derive(Clone, Copy)]
+pub struct PasswordAttempt<'r> {
+    /// The name as it was sent.
+    pub username: &'r str,
+    /// The password.
+    pub password: &'r [u8],
+    /// Where it comes from.
+    pub client: IpAddr,
+    /// When.
+    pub now: Timestamp,
 }
 
 /// What only the outside can know.
@@ -71,26 +79,15 @@ pub trait Sources {
     /// The user with this subject, if there is one.
     async fn user(&self, subject: &str) -> Result<Option<Arc<User>>, Unavailable>;
 
-    /// Whether this is the password of an enabled user, at the same cost for every answer.
-    async fn password(
-        &self,
-        username: &str,
-        password: &[u8],
-        client: IpAddr,
-        now: Timestamp,
-    ) -> PasswordCheck;
+    /// Whether this is the password of an enabled user, at the same cost for every answer. The
+    /// attempt is charged to `login_limit`, which gives the place back if it succeeds; a wrong
+    /// password counts as a failure, and a client whose failures are exhausted is heard only with
+    /// a credential that was good within the last ten minutes.
+    async fn password(&self, attempt: &PasswordAttempt<'_>) -> PasswordCheck;
 
     /// Charges all of these limits or none.
     fn charge(&self, charges: &[Charge<'_>], now: Timestamp) -> Result<Charged, Unavailable>;
 
-    /// Whether this client may still fail: `Some(seconds to wait)` once `failure_limit` is
-    /// exhausted. Charges nothing.
-    fn failures_exhausted(&self, client: IpAddr, now: Timestamp) -> Option<u64>;
-
     /// Counts a failed credential against `failure_limit`.
     fn count_failure(&self, client: IpAddr, now: Timestamp);
-
-    /// Whether this credential was good within the last ten minutes, so that it is still checked
-    /// when its client's failures are exhausted.
-    fn lately_good(&self, credential: &Digest, now: Timestamp) -> bool;
 }

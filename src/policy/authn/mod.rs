@@ -1,14 +1,102 @@
 //! Authentication: which credential counts, and whose it is.
+//!
+//! Every listed method looks for its credential, and the first listed that finds one decides. A
+//! credential that comes twice decides nothing.
 
+mod api_key;
+mod basic;
+mod bearer;
+mod credential;
 pub mod jwt;
 pub mod keys;
+mod query;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use jsonwebtoken::Algorithm;
 
+pub use basic::principal as principal_of_user;
+pub use query::{Parameter, parameters};
+
+use super::{Denial, Policy, RequestFacts, Sources, Trail, rules::Route, trail::Outcome};
+use crate::model::{CredentialKind, Principal, Timestamp};
 use jwt::IssuerTerms;
+
+/// Establishes who sent the request, by the first method of the rule whose credential is there.
+/// Nobody if none is.
+///
+/// # Errors
+/// If a credential comes twice, or the one that decides does not stand.
+pub async fn authenticate(
+    policy: &Policy,
+    route: &Route,
+    rule: &AuthRule,
+    facts: &RequestFacts<'_>,
+    sources: &impl Sources,
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Result<Option<Arc<Principal>>, Denial> {
+    let attempt = Attempt { policy, route, rule, facts, now };
+    let found = attempt.find().inspect_err(|_| {
+        trail.note("credential", Outcome::Refused, rule.line, || "it comes twice".to_owned());
+    })?;
+    let Some((method, presented)) = found else {
+        trail.note("credential", Outcome::Skipped, rule.line, || {
+            format!("none for {}", rule.written)
+        });
+        return Ok(None);
+    };
+    let kind = method.kind();
+    trail.note("credential", Outcome::Passed, rule.line, || kind.as_str().to_owned());
+    let principal = match method {
+        Method::ApiKey(_) => api_key::authenticate(&attempt, &presented, sources).await,
+        Method::Basic(_) => basic::authenticate(&attempt, &presented, sources).await,
+        Method::Jwt(rule) => bearer::authenticate(&attempt, rule, &presented, sources).await,
+    };
+    match &principal {
+        Ok(who) => trail.note("authentication", Outcome::Passed, rule.line, || {
+            format!("{} of {}", who.subject, who.issuer)
+        }),
+        Err(denial) => {
+            trail
+                .note("authentication", Outcome::Refused, rule.line, || denial.reason().to_owned());
+        }
+    }
+    principal.map(Some)
+}
+
+/// One request in front of one rule.
+struct Attempt<'a> {
+    policy: &'a Policy,
+    route: &'a Route,
+    rule: &'a AuthRule,
+    facts: &'a RequestFacts<'a>,
+    now: Timestamp,
+}
+
+impl<'a> Attempt<'a> {
+    /// The credential that decides. All methods look, so that one which comes twice is noticed
+    /// whichever decides.
+    fn find(&self) -> Result<Option<(&'a Method, credential::Presented<'a>)>, Denial> {
+        let mut first = None;
+        for method in &self.rule.methods {
+            let presented = credential::find(method, self.facts)?;
+            first = first.or_else(|| presented.map(|presented| (method, presented)));
+        }
+        Ok(first)
+    }
+
+    /// Whether another site could profit from having made the browser send this request with
+    /// credentials that it sends by itself.
+    fn could_be_forged(&self) -> bool {
+        use http::Method;
+        let safe = [&Method::GET, &Method::HEAD, &Method::OPTIONS].contains(&self.facts.method);
+        !safe || self.facts.websocket
+    }
+}
 
 /// An algorithm's name as it stands in a token's header and in the configuration (RFC 7518,
 /// section 3.1).
@@ -53,6 +141,17 @@ pub enum Method {
     Basic(Arc<BasicTerms>),
     /// A bearer token of one of these issuers.
     Jwt(JwtRule),
+}
+
+impl Method {
+    /// The kind of its credential.
+    pub const fn kind(&self) -> CredentialKind {
+        match self {
+            Self::ApiKey(_) => CredentialKind::ApiKey,
+            Self::Basic(_) => CredentialKind::Basic,
+            Self::Jwt(_) => CredentialKind::Jwt,
+        }
+    }
 }
 
 /// Which issuers' tokens a route takes.

@@ -1,0 +1,121 @@
+//! Bearer tokens (RFC 6750): which issuer's they are, and whether they stand.
+
+use std::sync::Arc;
+
+use super::{
+    Attempt, JwtRule,
+    jwt::{IssuerTerms, Jws, LONGEST_TOKEN, Trusted, UserRule, Verified},
+};
+use crate::{
+    model::Principal,
+    policy::{
+        Sources,
+        accounts::User,
+        decision::{Denial, TokenFault},
+        digest::Digest,
+        sources::{Unavailable, Unverified},
+    },
+};
+
+/// Authenticates by a token as it was presented.
+pub(super) async fn authenticate(
+    attempt: &Attempt<'_>,
+    rule: &JwtRule,
+    token: &[u8],
+    sources: &impl Sources,
+) -> Result<Arc<Principal>, Denial> {
+    match judge(attempt, rule, token, sources).await {
+        Ok(principal) => Ok(principal),
+        Err(Refused::Unavailable(what)) => Err(Denial::Unavailable(what)),
+        Err(Refused::Fault(fault)) => {
+            if fault.counts_as_failure() {
+                sources.count_failure(attempt.facts.client, attempt.now);
+            }
+            Err(Denial::InvalidToken { fault, challenges: Arc::clone(&attempt.rule.challenges) })
+        }
+    }
+}
+
+async fn judge(
+    attempt: &Attempt<'_>,
+    rule: &JwtRule,
+    token: &[u8],
+    sources: &impl Sources,
+) -> Result<Arc<Principal>, Refused> {
+    if token.len() > LONGEST_TOKEN {
+        return Err(TokenFault::TooLarge.into());
+    }
+    let token = std::str::from_utf8(token).map_err(|_| TokenFault::Malformed)?;
+    let (issuer, verified) = verified(attempt, rule, token, sources).await?;
+    let trusted = issuer.judge(&verified, attempt.now)?;
+    let user = user(issuer, trusted, sources).await?;
+    Ok(issuer.principal(trusted, user.as_ref(), &attempt.policy.roles)?)
+}
+
+/// The token's facts and the issuer that vouches for them. What was remembered counts only for the
+/// same issuer with the same keys.
+async fn verified<'a>(
+    attempt: &Attempt<'a>,
+    rule: &'a JwtRule,
+    token: &str,
+    sources: &impl Sources,
+) -> Result<(&'a Arc<IssuerTerms>, Arc<Verified>), Refused> {
+    let digest = Digest::of(token.as_bytes());
+    let all = &attempt.policy.issuers;
+    if let Some(verified) = sources.recall(&digest) {
+        let issuer = rule.issuer_of(verified.claimed_issuer(), all);
+        if let Some(issuer) = issuer.filter(|issuer| issuer.fingerprint == verified.fingerprint) {
+            return Ok((issuer, verified));
+        }
+    }
+    let jws = Jws::parse(token, digest)?;
+    let issuer = rule.issuer_of(jws.issuer()?, all).ok_or(TokenFault::Issuer)?;
+    match sources.verify(issuer, &jws).await {
+        Ok(verified) => Ok((issuer, verified)),
+        Err(Unverified::Fault(fault)) => Err(fault.into()),
+        Err(Unverified::Unavailable(what)) => Err(Refused::Unavailable(what)),
+    }
+}
+
+/// The user that the token speaks for, where the issuer's tokens speak for users.
+async fn user(
+    issuer: &IssuerTerms,
+    token: Trusted<'_>,
+    sources: &impl Sources,
+) -> Result<Option<Arc<User>>, Refused> {
+    match issuer.users {
+        UserRule::Ignore => Ok(None),
+        UserRule::Require => {
+            let user = sources.user(token.subject()).await.map_err(Refused::Unavailable)?;
+            let user = user.ok_or(TokenFault::UnknownUser)?;
+            if user.disabled { Err(TokenFault::DisabledUser.into()) } else { Ok(Some(user)) }
+        }
+    }
+}
+
+impl JwtRule {
+    /// The listed issuer that takes tokens with this `iss`: the one with exactly that name, or one
+    /// without a name if no issuer of the policy, listed or not, claims it.
+    fn issuer_of(&self, iss: Option<&str>, all: &[Arc<IssuerTerms>]) -> Option<&Arc<IssuerTerms>> {
+        let claims = |issuer: &&Arc<IssuerTerms>| iss.is_some() && issuer.issuer.as_deref() == iss;
+        if let Some(exact) = self.issuers.iter().find(claims) {
+            return Some(exact);
+        }
+        if all.iter().any(|issuer| claims(&issuer)) {
+            return None;
+        }
+        self.issuers.iter().find(|issuer| issuer.issuer.is_none())
+    }
+}
+
+/// Why a token does not authenticate.
+enum Refused {
+    Fault(TokenFault),
+    Unavailable(Unavailable),
+}
+
+impl From<TokenFault> for Refused {
+    fn from(fault: TokenFault) -> Self {
+        Self::Fault(fault)
+    }
+}

@@ -1,0 +1,146 @@
+//! From the claims of a trusted token to a principal.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{IssuerTerms, Trusted};
+use crate::{
+    model::{Claims, CredentialKind, Permission, PlanName, Principal, Role},
+    policy::{accounts::User, authz::RoleGraph, decision::TokenFault},
+};
+
+/// What an issuer may assert: names, or a beginning and `*`.
+#[derive(Clone, Debug, Default)]
+pub struct Grants {
+    /// Roles.
+    pub roles: Vec<String>,
+    /// Permissions.
+    pub permissions: Vec<String>,
+}
+
+impl IssuerTerms {
+    /// The principal that a token speaks for: with what the token says of it, or with what `user`,
+    /// an account of ours, has now. Made once for a token as long as terms and user stay.
+    ///
+    /// A token of our own that was narrowed by `scope` (RFC 6749, section 3.3) carries that claim;
+    /// of its user's present permissions only those count which it names, and no role does.
+    ///
+    /// # Errors
+    /// If roles, permissions, plan or scope are of a type that says nothing.
+    pub fn principal(
+        self: &Arc<Self>,
+        token: Trusted<'_>,
+        user: Option<&Arc<User>>,
+        roles: &RoleGraph,
+    ) -> Result<Arc<Principal>, TokenFault> {
+        if let Some(principal) = token.verified.made(self, user) {
+            return Ok(principal);
+        }
+        let claims = &token.verified.claims;
+        let standing = match user {
+            Some(user) => self.of_user(claims, user, roles)?,
+            None => self.of_claims(claims, roles)?,
+        };
+        let principal = Arc::new(Principal {
+            issuer: self.principal_issuer.clone(),
+            subject: token.subject.into(),
+            roles: standing.roles,
+            permissions: standing.permissions,
+            effective_roles: standing.effective_roles,
+            plan: standing.plan,
+            method: CredentialKind::Jwt,
+            claims: Arc::clone(claims),
+            api_key: None,
+            expires: token.verified.expires,
+        });
+        token.verified.remember(self, user, &principal);
+        Ok(principal)
+    }
+
+    fn of_claims(&self, claims: &Claims, graph: &RoleGraph) -> Result<Standing, TokenFault> {
+        let grants = self.grants.as_ref();
+        let roles = self.granted(claims, &self.claims.roles, grants.map(|all| &*all.roles))?;
+        let own =
+            self.granted(claims, &self.claims.permissions, grants.map(|all| &*all.permissions))?;
+        let roles: Vec<Role> = roles.into_iter().map(Role::from).collect();
+        let own: Vec<Permission> = own.into_iter().map(Permission::from).collect();
+        let (effective_roles, permissions) = graph.effective(&roles, &own);
+        let plan = match claims.find(&self.claims.plan) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(plan)) => Some(PlanName::from(plan.as_str())),
+            Some(_) => return Err(TokenFault::ClaimType),
+        };
+        Ok(Standing { roles: roles.into(), effective_roles, permissions, plan })
+    }
+
+    fn of_user(
+        &self,
+        claims: &Claims,
+        user: &User,
+        graph: &RoleGraph,
+    ) -> Result<Standing, TokenFault> {
+        let (effective_roles, permissions) = graph.effective(&user.roles, &user.permissions);
+        let plan = user.plan.clone();
+        let scope = if self.is_own() { claims.members().get("scope") } else { None };
+        match scope {
+            None => {
+                Ok(Standing { roles: Arc::clone(&user.roles), effective_roles, permissions, plan })
+            }
+            Some(scope) => {
+                let named = words(scope)?;
+                let kept = permissions.iter().filter(|one| named.contains(&one.as_str()));
+                let permissions = kept.cloned().collect();
+                let none: Arc<[Role]> = Arc::new([]);
+                Ok(Standing { roles: none.clone(), effective_roles: none, permissions, plan })
+            }
+        }
+    }
+
+    /// The names at this path that the issuer may assert; the others are ignored and logged.
+    fn granted<'c>(
+        &self,
+        claims: &'c Claims,
+        path: &str,
+        bounds: Option<&[String]>,
+    ) -> Result<Vec<&'c str>, TokenFault> {
+        let Some(value) = claims.find(path) else { return Ok(Vec::new()) };
+        let mut names = words(value)?;
+        if let Some(bounds) = bounds {
+            let asserted = names.len();
+            names.retain(|name| bounds.iter().any(|bound| within(bound, name)));
+            let ignored = asserted - names.len();
+            if ignored > 0 {
+                tracing::warn!(issuer = %self.name, claim = path, ignored, "an issuer asserts more than its `grants`");
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// What a principal has, whoever says so.
+struct Standing {
+    roles: Arc<[Role]>,
+    effective_roles: Arc<[Role]>,
+    permissions: Arc<[Permission]>,
+    plan: Option<PlanName>,
+}
+
+fn within(bound: &str, name: &str) -> bool {
+    match bound.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => bound == name,
+    }
+}
+
+/// Names in any of the forms that issuers write: a list, one name, or names with spaces between.
+fn words(value: &Value) -> Result<Vec<&str>, TokenFault> {
+    match value {
+        Value::Null => Ok(Vec::new()),
+        Value::String(text) => Ok(text.split_ascii_whitespace().collect()),
+        Value::Array(items) => {
+            items.iter().map(|item| item.as_str().ok_or(TokenFault::ClaimType)).collect()
+        }
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(TokenFault::ClaimType),
+    }
+}
