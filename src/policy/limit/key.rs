@@ -1,7 +1,8 @@
 //! Whom a limit counts: the parts of a key, and the bytes that stand for one.
 //!
 //! A key is written down so that two different callers never share its bytes: each part carries
-//! its type and its lengths, so no value can pretend to be two, or to be of another kind.
+//! its type, and each of its values its length where the type does not tell it, so no value can
+//! pretend to be two, or to be of another kind.
 
 use std::{
     fmt,
@@ -76,7 +77,7 @@ impl Caller<'_> {
 
 /// The bytes that stand for one counter. Equal exactly if the rule and all its parts are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CounterKey(SmallVec<[u8; 96]>);
+pub struct CounterKey(SmallVec<[u8; 64]>);
 
 impl CounterKey {
     /// The key of this caller under the rule of this id, counted by these parts.
@@ -99,23 +100,30 @@ impl CounterKey {
         let pushed = match part {
             By::ApiKey => caller.principal.and_then(|principal| {
                 let id = principal.api_key.as_deref()?;
-                self.push_values(b'k', [id.as_bytes()]);
+                self.0.push(b'k');
+                self.push_value(id.as_bytes());
                 Some(())
             }),
             By::ClientIp => None,
             By::Header(name) => caller.headers.filter(|all| all.contains_key(name)).map(|all| {
-                let values = all.get_all(name).iter();
-                self.push_values(b'h', values.map(HeaderValue::as_bytes));
+                for value in all.get_all(name) {
+                    self.0.push(b'h');
+                    self.push_value(value.as_bytes());
+                }
+                self.0.push(b'.');
             }),
             By::Principal => caller.principal.map(|principal| {
-                let issuer = principal.issuer.as_str().as_bytes();
-                self.push_values(b'p', [issuer, principal.subject.as_bytes()]);
+                self.0.push(b'p');
+                self.push_value(principal.issuer.as_str().as_bytes());
+                self.push_value(principal.subject.as_bytes());
             }),
             By::Route => caller.route.map(|route| {
-                self.push_values(b'r', [route.as_str().as_bytes()]);
+                self.0.push(b'r');
+                self.push_value(route.as_str().as_bytes());
             }),
             By::Username => caller.username.map(|name| {
-                self.push_values(b'u', [folded(name).as_bytes()]);
+                self.0.push(b'u');
+                self.push_value(folded(name).as_bytes());
             }),
         };
         if pushed.is_none() {
@@ -125,21 +133,22 @@ impl CounterKey {
 
     fn push_address(&mut self, address: IpAddr) {
         match canonical(address) {
-            IpAddr::V4(v4) => self.push_values(b'4', [v4.octets().as_slice()]),
-            IpAddr::V6(v6) => self.push_values(b'6', [network_of(v6).as_slice()]),
+            IpAddr::V4(v4) => {
+                self.0.push(b'4');
+                self.0.extend_from_slice(&v4.octets());
+            }
+            IpAddr::V6(v6) => {
+                self.0.push(b'6');
+                self.0.extend_from_slice(&network_of(v6));
+            }
         }
     }
 
-    // Type, then each value behind its length, then a length that no value has.
-    fn push_values<'v>(&mut self, kind: u8, values: impl IntoIterator<Item = &'v [u8]>) {
-        self.0.push(kind);
-        for value in values {
-            // A header's size is bounded far below this.
-            let length = u32::try_from(value.len()).unwrap_or(u32::MAX - 1);
-            self.0.extend_from_slice(&length.to_be_bytes());
-            self.0.extend_from_slice(value);
-        }
-        self.0.extend_from_slice(&u32::MAX.to_be_bytes());
+    fn push_value(&mut self, value: &[u8]) {
+        // Whatever is counted by is part of a request's head, which is bounded far below this.
+        let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.0.extend_from_slice(value);
     }
 }
 

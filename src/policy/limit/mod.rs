@@ -100,11 +100,9 @@ impl Limit {
                 plan.and_then(|plan| named.get(plan)).unwrap_or(default)
             }
         };
-        charges.extend(
-            rules
-                .iter()
-                .map(|rule| Charge { rule, key: CounterKey::new(rule.id(), &self.by, caller) }),
-        );
+        for rule in rules {
+            charges.push(Charge { rule, key: CounterKey::new(rule.id(), &self.by, caller) });
+        }
     }
 }
 

@@ -75,17 +75,43 @@ impl Local {
 
     /// Takes a place under every one of these charges, or under none.
     pub fn charge(&self, charges: &[Charge<'_>], now: Timestamp) -> Charged {
-        let places = self.places(charges);
+        match charges {
+            [] => Charged::Admitted(None),
+            [charge] => self.charge_one(charge, now),
+            _ => self.charge_all(&self.places(charges), now),
+        }
+    }
+
+    // What `charge_all` comes to for one: the step of a state is all or none by itself.
+    fn charge_one(&self, charge: &Charge<'_>, now: Timestamp) -> Charged {
+        let key = self.digest(charge.key.as_bytes());
+        let pace = charge.rule.pace();
+        loop {
+            let counter = self.open(key, now);
+            let mut tally = counter.tally.lock();
+            let Tally::Live(state) = &mut *tally else { continue };
+            let look = state.take(pace, now);
+            counter.is_fresh_at(state.fresh_at(pace));
+            drop(tally);
+            let standing = Standing::new(charge.rule, look);
+            return match look.room {
+                true => Charged::Admitted(Some(standing)),
+                false => Charged::Refused(standing),
+            };
+        }
+    }
+
+    fn charge_all(&self, places: &[Place<'_>], now: Timestamp) -> Charged {
         loop {
             let counters: Few<_> = places.iter().map(|place| self.open(place.key, now)).collect();
             // INVARIANT: in the order of keys, each once.
             let mut held: Few<_> = counters.iter().map(|counter| counter.tally.lock()).collect();
             let Some(mut states) = live(&mut held) else { continue };
-            if let Some(refusing) = refusing(&states, &places, now) {
+            if let Some(refusing) = refusing(&states, places, now) {
                 return Charged::Refused(refusing);
             }
             let mut closest = None;
-            for ((state, place), counter) in states.iter_mut().zip(&places).zip(&counters) {
+            for ((state, place), counter) in states.iter_mut().zip(places).zip(&counters) {
                 let look = state.take(place.rule.pace(), now);
                 counter.is_fresh_at(state.fresh_at(place.rule.pace()));
                 closest = closer(closest, (look, place.rule));

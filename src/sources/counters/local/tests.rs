@@ -339,3 +339,49 @@ fn many_keys_over_time_are_each_counted_for_themselves() {
         assert!(times.len() > 20);
     }
 }
+
+#[test]
+fn a_counter_is_small() {
+    // With the allocation's own words, its places in the map and in the register: some 200 bytes.
+    assert!(size_of::<Counter>() <= 112, "{}", size_of::<Counter>());
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_refused_request_passes_all_its_limits_after_the_wait_it_was_told(
+        gaps in proptest::collection::vec(0..400_u64, 1..200)
+    ) {
+        let local = Local::new(1);
+        let limits = [
+            limit("a", "3/second; 20/10 seconds"),
+            limit("b", "5/2 seconds"),
+            Limit::new(
+                &Scope::Own("c"),
+                &"10/5 seconds".parse().unwrap(),
+                vec![By::ClientIp],
+                Algorithm::TokenBucket { burst: Some(4) },
+            ),
+            Limit::new(
+                &Scope::Own("d"),
+                &"12/7 seconds".parse().unwrap(),
+                vec![By::ClientIp],
+                Algorithm::FixedWindow,
+            ),
+        ];
+        let charges = charges(&limits, 1);
+        let mut now = NOW;
+        for gap in gaps {
+            now = now + Duration::from_millis(gap);
+            let Charged::Refused(standing) = local.charge(&charges, now) else { continue };
+            proptest::prop_assert_eq!(standing.remaining, 0);
+            let told = now + standing.wait;
+            proptest::prop_assert!(admitted(&local.look(&charges, told)));
+            let told = now + Duration::from_secs(standing.retry_after());
+            proptest::prop_assert!(admitted(&local.look(&charges, told)));
+            let earlier = now + standing.wait - Duration::from_micros(1);
+            proptest::prop_assert!(!admitted(&local.look(&charges, earlier)));
+        }
+    }
+}
