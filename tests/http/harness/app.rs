@@ -1,10 +1,11 @@
 //! An application of `tests/http/apps` as a process: it takes a free port and says which.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 
 use serde_json::Value;
@@ -76,6 +77,15 @@ impl App {
             announced?.parse().ok()
         });
         Self { input: child.stdin.take(), child, address, said }
+    }
+
+    /// The one such application that all tests share; it ends when they do.
+    pub fn shared(name: &'static str, arguments: &[&'static str]) -> Arc<Self> {
+        type Shared = Mutex<HashMap<(&'static str, Vec<&'static str>), Arc<App>>>;
+        static SHARED: LazyLock<Shared> = LazyLock::new(Shared::default);
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = shared.entry((name, arguments.to_vec()));
+        Arc::clone(place.or_insert_with(|| Arc::new(Self::start(name, arguments))))
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -20,6 +20,7 @@ pub const PORTS: &str = "version: 1\nserver: { listen: [{ address: '127.0.0.1:0'
 pub struct Setting {
     directory: TempDir,
     yaml: String,
+    elsewhere: Option<PathBuf>,
     environment: Vec<(String, String)>,
 }
 
@@ -40,6 +41,12 @@ impl Setting {
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Reads this file instead of one of its own.
+    pub fn at(mut self, config: &Path) -> Self {
+        self.elsewhere = Some(config.to_owned());
         self
     }
 
@@ -70,8 +77,11 @@ impl Setting {
     }
 
     fn spawn(self) -> Gateway {
-        let config = self.directory.path().join("gateway.yaml");
-        fs::write(&config, &self.yaml).unwrap();
+        let config = self.elsewhere.unwrap_or_else(|| {
+            let config = self.directory.path().join("gateway.yaml");
+            fs::write(&config, &self.yaml).unwrap();
+            config
+        });
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["run", "-c"])
             .arg(&config)
@@ -115,7 +125,7 @@ impl Gateway {
     /// A gateway with exactly this configuration.
     pub fn with_whole(yaml: &str) -> Setting {
         let directory = tempfile::tempdir().unwrap();
-        Setting { directory, yaml: yaml.to_owned(), environment: Vec::new() }
+        Setting { directory, yaml: yaml.to_owned(), elsewhere: None, environment: Vec::new() }
     }
 
     pub fn address(&self) -> SocketAddr {

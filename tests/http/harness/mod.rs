@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Call};
 pub use app::{App, ask, root};
-pub use gateway::Gateway;
+pub use gateway::{Gateway, PORTS, Setting};
 pub use raw::Raw;
-pub use recorder::{After, Received, Recorder};
+pub use recorder::{After, Recorder};
 pub use socket::Socket;
 
 /// How long anything may take before the test fails. Long, because the machine may be busy; no test waits it out.

@@ -123,6 +123,17 @@ impl Raw {
         assert!(rest.is_empty(), "expected the end, not {:?}", lossy(&rest));
     }
 
+    /// Whether the other side has answered or closed; does not wait.
+    pub fn has_ended(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let ended = match self.stream.peek(&mut [0]) {
+            Ok(_) => true,
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        };
+        self.stream.set_nonblocking(false).unwrap();
+        ended
+    }
+
     fn chunked(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {

@@ -135,6 +135,11 @@ impl Recorder {
         self.state.received.lock().unwrap().clone()
     }
 
+    /// How many requests so far.
+    pub fn count(&self) -> usize {
+        self.state.received.lock().unwrap().len()
+    }
+
     /// The latest request.
     pub fn last(&self) -> Received {
         self.received().pop().expect("the upstream was not asked")
