@@ -1,6 +1,9 @@
 //! What the templates and conditions of a route may read: one request, and whose it is.
 
-use crate::{model::Principal, policy::RequestFacts};
+use crate::{
+    model::Principal,
+    policy::{RequestFacts, route::Params},
+};
 
 /// A request and whose it is, as templates and conditions see it.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +24,23 @@ pub trait PathValues: std::fmt::Debug + Sync {
 
     /// The names of the parameters, from left to right.
     fn names(&self) -> Vec<&str>;
+
+    /// The remainder of this name as it came: still encoded. Nothing if it is no remainder.
+    fn raw_remainder(&self, name: &str) -> Option<&str>;
+}
+
+impl PathValues for Params<'_> {
+    fn value(&self, name: &str) -> Option<&str> {
+        self.get(name)
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.iter().map(|(name, _)| name).collect()
+    }
+
+    fn raw_remainder(&self, name: &str) -> Option<&str> {
+        Params::raw_remainder(self, name)
+    }
 }
 
 impl PathValues for [(&str, &str)] {
@@ -31,6 +51,10 @@ impl PathValues for [(&str, &str)] {
     fn names(&self) -> Vec<&str> {
         self.iter().map(|(name, _)| *name).collect()
     }
+
+    fn raw_remainder(&self, _name: &str) -> Option<&str> {
+        None
+    }
 }
 
 impl<const N: usize> PathValues for [(&str, &str); N] {
@@ -40,6 +64,10 @@ impl<const N: usize> PathValues for [(&str, &str); N] {
 
     fn names(&self) -> Vec<&str> {
         self.as_slice().names()
+    }
+
+    fn raw_remainder(&self, _name: &str) -> Option<&str> {
+        None
     }
 }
 

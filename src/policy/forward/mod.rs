@@ -1,10 +1,14 @@
 //! What becomes of a request on its way up and of a response on its way down.
 
 pub mod cors;
+pub mod fold;
 pub mod path;
+pub mod query;
+pub mod request;
 pub mod template;
 
 pub use cors::Cors;
+pub use fold::{IdentityDefinition, IdentityTerms, told_by_route};
 pub use template::Template;
 
 use std::sync::Arc;
@@ -55,7 +59,3 @@ pub struct ResponsePlan {
     /// Security headers of the route, set over the upstream's.
     pub security_headers: Option<Arc<[(HeaderName, HeaderValue)]>>,
 }
-
-/// What upstreams are told about the principal, and what no client may tell them (`identity`).
-#[derive(Debug, Default)]
-pub struct IdentityTerms {}

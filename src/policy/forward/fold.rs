@@ -1,0 +1,216 @@
+//! Header names as upstreams read them, and which of them no client may send.
+//!
+//! Servers hand headers to applications under folded names: CGI and its heirs make `HTTP_X_USER`
+//! of `X-User`, `x_user` and `X.User` alike. Whatever an upstream could take for a name that
+//! matters is therefore treated as that name.
+
+use ahash::AHashSet;
+use http::{HeaderName, header};
+use smallvec::SmallVec;
+
+use super::Template;
+use crate::policy::rules::HeaderTerms;
+
+/// A name in lower case, every character that is not a letter or digit read as `-`.
+pub type Folded = SmallVec<[u8; 48]>;
+
+/// Folds a name.
+pub fn fold(name: &[u8]) -> Folded {
+    name.iter().copied().map(fold_byte).collect()
+}
+
+fn fold_byte(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+}
+
+fn folds_to(name: &[u8], folded: &[u8]) -> bool {
+    name.len() == folded.len() && name.iter().zip(folded).all(|(a, b)| fold_byte(*a) == *b)
+}
+
+/// Whether two names fold to one.
+fn fold_alike(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| fold_byte(*a) == fold_byte(*b))
+}
+
+/// Why a client's header does not go upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strip {
+    /// Another spelling of a name that matters.
+    Alias,
+    /// It speaks for the connection, and not by a trusted proxy's word.
+    Forwarding,
+    /// It would tell the upstream who the client is.
+    Identity,
+}
+
+/// What `identity` says, as written.
+#[derive(Debug, Default)]
+pub struct IdentityDefinition {
+    /// Headers that tell the upstream who the client is.
+    pub headers: Vec<(HeaderName, Template)>,
+    /// Names of the built-in set that clients may send after all.
+    pub accept: Vec<HeaderName>,
+    /// More names that no client may send.
+    pub strip: Vec<HeaderName>,
+    /// Names that some route sets or adds with a value of its principal, see
+    /// [`told_by_route`].
+    pub told_by_routes: Vec<HeaderName>,
+}
+
+/// The names that a route sets or adds with a value of its principal: no client may send them on
+/// any route, since upstreams are shared.
+pub fn told_by_route(headers: &HeaderTerms) -> impl Iterator<Item = &HeaderName> {
+    let told = headers.set.iter().chain(&headers.add);
+    told.filter(|(_, template)| template.needs_principal()).map(|(name, _)| name)
+}
+
+/// What upstreams are told about the principal, and what no client may tell them.
+#[derive(Debug, Default)]
+pub struct IdentityTerms {
+    headers: Vec<(HeaderName, Template)>,
+    /// Folded names of which this gateway is the only source.
+    owned: AHashSet<Folded>,
+    /// Names of the built-in set that pass, in their exact spelling.
+    accepted: Vec<HeaderName>,
+}
+
+impl IdentityTerms {
+    /// Compiles the terms.
+    pub fn new(definition: IdentityDefinition) -> Self {
+        let IdentityDefinition { headers, accept, strip, told_by_routes } = definition;
+        let set = headers.iter().map(|(name, _)| name);
+        let owned = set.chain(&strip).chain(&told_by_routes);
+        let owned = owned.map(|name| fold(name.as_str().as_bytes())).collect();
+        Self { headers, owned, accepted: accept }
+    }
+
+    /// The headers that tell upstreams who the client is.
+    pub fn headers(&self) -> &[(HeaderName, Template)] {
+        &self.headers
+    }
+
+    /// Whether, and as what, a client's header or trailer is removed on a route that sets these
+    /// headers. `trusted` is whether a trusted proxy sent it.
+    pub fn strip(&self, name: &HeaderName, route: &HeaderTerms, trusted: bool) -> Option<Strip> {
+        let written = name.as_str().as_bytes();
+        let folded = fold(written);
+        let exact = folded.as_slice() == written;
+        if self.owned.contains(&folded) {
+            return Some(Strip::Identity);
+        }
+        if is_identity(&folded) && !self.accepted.contains(name) {
+            return Some(Strip::Identity);
+        }
+        if is_forwarding(&folded) && !(exact && trusted) {
+            return Some(Strip::Forwarding);
+        }
+        if !exact && GUARDED.iter().any(|guarded| guarded.as_bytes() == folded.as_slice()) {
+            return Some(Strip::Alias);
+        }
+        let aliased =
+            |set: &HeaderName| set != name && fold_alike(set.as_str().as_bytes(), written);
+        route.set.iter().any(|(set, _)| aliased(set)).then_some(Strip::Alias)
+    }
+}
+
+/// Names that only their exact spelling may claim to be.
+const GUARDED: [&str; 7] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "host",
+    "transfer-encoding",
+    "x-request-id",
+];
+
+/// Names by which applications are told who a client is, whatever the gateway in front of them.
+const IDENTITY: [&str; 11] = [
+    "x-anonymous-consumer",
+    "x-forwarded-access-token",
+    "x-forwarded-client-cert",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-user",
+    "x-id-token",
+    "x-user",
+    "x-userinfo",
+    "x-username",
+];
+
+/// Further ones by how they begin.
+const IDENTITY_PREFIXES: [&str; 17] = [
+    "cf-access-",
+    "remote-",
+    "ssl-client-",
+    "x-amzn-oidc-",
+    "x-auth-",
+    "x-authenticated-",
+    "x-client-cert",
+    "x-consumer-",
+    "x-credential-",
+    "x-goog-authenticated-",
+    "x-goog-iap-",
+    "x-identity-",
+    "x-ms-client-principal",
+    "x-pomerium-",
+    "x-remote-",
+    "x-ssl-client-",
+    "x-user-",
+];
+
+/// Names that begin like them and say nothing of who a client is.
+const NO_IDENTITY: [&str; 3] = ["x-auth-key", "x-auth-token", "x-user-agent"];
+
+fn is_identity(folded: &[u8]) -> bool {
+    // Most headers of most requests are told apart by their first letter.
+    if !matches!(folded.first(), Some(b'c' | b'r' | b's' | b'x')) {
+        return false;
+    }
+    let is = |name: &&str| name.as_bytes() == folded;
+    (IDENTITY.iter().any(is)
+        || IDENTITY_PREFIXES.iter().any(|prefix| folded.starts_with(prefix.as_bytes())))
+        && !NO_IDENTITY.iter().any(is)
+}
+
+fn is_forwarding(folded: &[u8]) -> bool {
+    match folded.first() {
+        Some(b'f') => folded == b"forwarded",
+        Some(b'p') => folded == b"proxy",
+        Some(b'x') => {
+            folded.starts_with(b"x-forwarded-")
+                || folded.starts_with(b"x-original-")
+                || folded == b"x-real-ip"
+                || folded == b"x-rewrite-url"
+        }
+        _ => false,
+    }
+}
+
+/// Whether a header belongs to the connection and not to the message (RFC 9110, section 7.6.1).
+/// `Transfer-Encoding` is left to whoever frames the message anew.
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    const NAMES: [&str; 9] = [
+        "connection",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+    ];
+    NAMES.contains(&name.as_str())
+}
+
+/// Whether `Connection` may name this header. What frames a message or says where it goes is no
+/// matter of the connection, whatever a client claims.
+pub fn may_be_nominated(name: &[u8]) -> bool {
+    let end_to_end = [header::CONTENT_LENGTH, header::HOST, header::TRANSFER_ENCODING];
+    !end_to_end.iter().any(|fixed| folds_to(name, fixed.as_str().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,312 @@
+//! What of a request goes upstream: what a client may not say is taken out, what the gateway
+//! says is put in, in that order.
+
+use std::net::IpAddr;
+
+use http::{HeaderName, HeaderValue, header};
+use smallvec::SmallVec;
+
+use super::{
+    ForwardPlan, HeaderEdit, IdentityTerms, Stripped,
+    fold::{Strip, is_hop_by_hop, may_be_nominated},
+    query,
+};
+use crate::{
+    model::parse_hop,
+    policy::{
+        RequestFacts,
+        authn::Method,
+        rules::{Credentials, Forwarding, HeaderTerms, Route},
+        scope::Scope,
+        upstream::{HostHeader, Service},
+    },
+};
+
+/// Plans what goes upstream on a route. `path` is the path that `strip_prefix` and `rewrite` made,
+/// if it is not the one that was received.
+pub fn plan(
+    route: &Route,
+    forwarding: &Forwarding,
+    identity: &IdentityTerms,
+    scope: &Scope<'_>,
+    path: Option<&str>,
+) -> ForwardPlan {
+    let facts = scope.facts;
+    let mut plan = ForwardPlan { edits: Vec::with_capacity(24), ..ForwardPlan::default() };
+    strip(&forwarding.headers, identity, facts, &mut plan);
+    let query = empty_places(route, forwarding, facts, &mut plan);
+    connection(facts, &mut plan.edits);
+    forwarded(facts, &mut plan.edits);
+    host(forwarding, &mut plan.edits);
+    for (name, template) in identity.headers() {
+        let value = template.header(scope);
+        plan.edits.extend(value.map(|value| HeaderEdit::Set(name.clone(), value)));
+    }
+    route_headers(&forwarding.headers, scope, &mut plan.edits);
+    plan.target = target(facts, path, query);
+    plan
+}
+
+/// Takes out what the client may not send, and what was for this connection only. Worked out on
+/// what came in: what is put in later is out of its reach.
+fn strip(
+    route: &HeaderTerms,
+    identity: &IdentityTerms,
+    facts: &RequestFacts<'_>,
+    plan: &mut ForwardPlan,
+) {
+    let nominated = nominated(facts);
+    for name in facts.headers.keys() {
+        let stripped = &mut plan.stripped;
+        let (count, goes) = match identity.strip(name, route, facts.peer_trusted) {
+            Some(Strip::Alias) => (&mut stripped.alias, true),
+            Some(Strip::Forwarding) => (&mut stripped.forwarding, true),
+            Some(Strip::Identity) => (&mut stripped.identity, true),
+            None => (&mut stripped.hop, is_hop_by_hop(name) || nominated.contains(name)),
+        };
+        if goes {
+            let lines = facts.headers.get_all(name).iter().count();
+            *count = count.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
+            plan.edits.push(HeaderEdit::Remove(name.clone()));
+        }
+    }
+}
+
+/// The received headers that the client's `Connection` names. Only what is there counts, so that
+/// a long list of tokens costs look-ups and no memory.
+fn nominated(facts: &RequestFacts<'_>) -> SmallVec<[HeaderName; 4]> {
+    let lines = facts.headers.get_all(header::CONNECTION).into_iter();
+    let tokens = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let mut nominated = SmallVec::new();
+    for token in tokens.map(<[u8]>::trim_ascii).filter(|token| may_be_nominated(token)) {
+        if let Ok(name) = HeaderName::from_bytes(token)
+            && facts.headers.contains_key(&name)
+            && !nominated.contains(&name)
+        {
+            nominated.push(name);
+        }
+    }
+    nominated
+}
+
+/// Empties every place in which the route's methods look for a credential, whichever of them
+/// decided; the query without them, if they were in it.
+fn empty_places(
+    route: &Route,
+    forwarding: &Forwarding,
+    facts: &RequestFacts<'_>,
+    plan: &mut ForwardPlan,
+) -> Option<String> {
+    let rule = route.access.rule()?;
+    if forwarding.credentials == Credentials::Keep {
+        return None;
+    }
+    let mut remaining: Option<String> = None;
+    for method in &rule.methods {
+        let (header, parameter) = match method {
+            Method::ApiKey(terms) => (terms.header.clone(), terms.query.as_deref()),
+            Method::Basic(_) | Method::Jwt(_) => (Some(header::AUTHORIZATION), None),
+        };
+        let present = header.filter(|name| facts.headers.contains_key(name));
+        plan.edits.extend(present.map(HeaderEdit::Remove));
+        if let Some(parameter) = parameter
+            && let Some(query) = remaining.as_deref().or(facts.query)
+            && let Some(rest) = query::without(query, parameter)
+        {
+            remaining = Some(rest);
+        }
+    }
+    remaining
+}
+
+/// A complete WebSocket handshake keeps its `Upgrade`, written anew; any other is dropped.
+fn connection(facts: &RequestFacts<'_>, edits: &mut Vec<HeaderEdit>) {
+    if facts.websocket {
+        edits.push(HeaderEdit::Set(header::CONNECTION, HeaderValue::from_static("Upgrade")));
+        edits.push(HeaderEdit::Set(header::UPGRADE, HeaderValue::from_static("websocket")));
+    }
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+/// The request's id on its way up and down.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Says anew who the client is and how it came. The left-most hop is always the client as it was
+/// judged, so that an upstream which reads from the left is not misled either.
+fn forwarded(facts: &RequestFacts<'_>, edits: &mut Vec<HeaderEdit>) {
+    let hops = hops(facts);
+    let set = |edits: &mut Vec<HeaderEdit>, name, value: Option<HeaderValue>| {
+        edits.push(match value {
+            Some(value) => HeaderEdit::Set(name, value),
+            None => HeaderEdit::Remove(name),
+        });
+    };
+    let client = text(&facts.client.to_string());
+    let chain = match hops.as_slice() {
+        [_] => client.clone(),
+        hops => text(&joined(hops.iter().map(IpAddr::to_string))),
+    };
+    set(edits, X_FORWARDED_FOR, chain);
+    set(edits, X_REAL_IP, client);
+    let scheme = HeaderValue::from_static(facts.scheme.as_str());
+    set(edits, X_FORWARDED_PROTO, Some(scheme));
+    let host = Some(facts.forwarded_host).filter(|host| !host.is_empty());
+    set(edits, X_FORWARDED_HOST, host.and_then(text));
+    set(edits, X_FORWARDED_PORT, Some(HeaderValue::from(facts.port)));
+    set(edits, header::FORWARDED, text(&rfc7239(facts, &hops)));
+    set(edits, X_REQUEST_ID, text(facts.request_id));
+}
+
+/// From the client to the connection's other end: the hops that trusted proxies vouch for.
+fn hops(facts: &RequestFacts<'_>) -> SmallVec<[IpAddr; 4]> {
+    let mut hops: SmallVec<[IpAddr; 4]> = SmallVec::from_slice(&[facts.peer]);
+    if facts.client != facts.peer {
+        let lines = facts.headers.get_all(&X_FORWARDED_FOR).into_iter().rev();
+        for hop in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
+            let Some(address) = std::str::from_utf8(hop).ok().and_then(parse_hop) else { break };
+            hops.push(address);
+            if address == facts.client {
+                break;
+            }
+        }
+    }
+    hops.reverse();
+    hops
+}
+
+/// The same by RFC 7239: what the client asked for stands with the first hop.
+fn rfc7239(facts: &RequestFacts<'_>, hops: &[IpAddr]) -> String {
+    let node = |address: &IpAddr| match address {
+        IpAddr::V4(address) => format!("for={address}"),
+        IpAddr::V6(address) => format!("for=\"[{address}]\""),
+    };
+    let mut value = match hops.split_first() {
+        Some((client, _)) => node(client),
+        None => String::new(),
+    };
+    if !facts.forwarded_host.is_empty() && facts.forwarded_host.bytes().all(is_plain) {
+        value.push_str(";host=\"");
+        value.push_str(facts.forwarded_host);
+        value.push('"');
+    }
+    value.push_str(";proto=");
+    value.push_str(facts.scheme.as_str());
+    for hop in hops.iter().skip(1) {
+        value.push_str(", ");
+        value.push_str(&node(hop));
+    }
+    value
+}
+
+/// What stands in a quoted string without escapes.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'
+}
+
+fn text(text: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(text).ok()
+}
+
+fn joined(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(", ")
+}
+
+fn host(forwarding: &Forwarding, edits: &mut Vec<HeaderEdit>) {
+    let host = match (&forwarding.upstream.host, &forwarding.upstream.service) {
+        (HostHeader::Preserve, _) | (HostHeader::Target, Service::Echo) => return,
+        (HostHeader::Target, Service::Target(target)) => target.authority.as_str(),
+        (HostHeader::Literal(host), _) => host,
+    };
+    edits.extend(text(host).map(|host| HeaderEdit::Set(header::HOST, host)));
+}
+
+/// What the route takes out, sets and adds. A name whose template has no value is absent, also
+/// where the client sent one.
+fn route_headers(route: &HeaderTerms, scope: &Scope<'_>, edits: &mut Vec<HeaderEdit>) {
+    edits.extend(route.remove.iter().cloned().map(HeaderEdit::Remove));
+    for (name, template) in &route.set {
+        edits.push(match template.header(scope) {
+            Some(value) => HeaderEdit::Set(name.clone(), value),
+            None => HeaderEdit::Remove(name.clone()),
+        });
+    }
+    for (name, template) in &route.add {
+        let value = template.header(scope);
+        edits.extend(value.map(|value| HeaderEdit::Append(name.clone(), value)));
+    }
+}
+
+/// The request target, if path or query are not the received ones.
+fn target(facts: &RequestFacts<'_>, path: Option<&str>, query: Option<String>) -> Option<String> {
+    if path.is_none() && query.is_none() {
+        return None;
+    }
+    let mut target = path.unwrap_or(facts.path).to_owned();
+    let emptied = query.as_deref().is_some_and(str::is_empty);
+    let query = query.as_deref().or(facts.query).filter(|_| !emptied);
+    if let Some(query) = query {
+        target.push('?');
+        target.push_str(query);
+    }
+    Some(target)
+}
+
+impl IdentityTerms {
+    /// Whether a request's trailer may go upstream on a route that sets these headers: a trailer
+    /// says nothing that a header may not say, and never speaks for the connection.
+    pub fn passes_trailer(&self, name: &HeaderName, route: &HeaderTerms) -> bool {
+        self.strip(name, route, false).is_none()
+            && !is_hop_by_hop(name)
+            && may_be_nominated(name.as_str().as_bytes())
+            && ![header::AUTHORIZATION, header::COOKIE, X_REQUEST_ID].contains(name)
+            && !route.set.iter().any(|(set, _)| set == name)
+    }
+}
+
+impl ForwardPlan {
+    /// The received headers as the upstream gets them: what the edits make of them. The proxy
+    /// carries the same edits out on its own header block.
+    pub fn apply(&self, received: &http::HeaderMap) -> http::HeaderMap {
+        let mut headers = received.clone();
+        for edit in &self.edits {
+            edit.apply(&mut headers);
+        }
+        headers
+    }
+}
+
+impl HeaderEdit {
+    /// Makes the change.
+    pub fn apply(&self, headers: &mut http::HeaderMap) {
+        match self {
+            Self::Append(name, value) => {
+                headers.append(name, value.clone());
+            }
+            Self::Remove(name) => {
+                headers.remove(name);
+            }
+            Self::Set(name, value) => {
+                headers.insert(name, value.clone());
+            }
+        }
+    }
+}
+
+impl Stripped {
+    /// Counts and the kinds by which the metrics tell them apart.
+    pub fn by_kind(&self) -> [(&'static str, u32); 4] {
+        [
+            ("identity", self.identity),
+            ("forwarding", self.forwarding),
+            ("alias", self.alias),
+            ("hop", self.hop),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,512 @@
+//! Tests of what an upstream gets to see.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, StatusCode};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    model::Principal,
+    policy::{
+        authn::{ApiKeyTerms, AuthRule, Challenges, JwtRule},
+        decision::Reply,
+        forward::{IdentityDefinition, Template, path::PathPlan, told_by_route},
+        request::Scheme,
+        route::Distinguishes,
+        rules::{Access, Action, CorsRule, CrossSite, Mode},
+        scope::sample::{alice, facts, headers, scope},
+        upstream::{Target, Timeouts, Upstream},
+    },
+};
+
+fn name(text: &str) -> HeaderName {
+    HeaderName::from_bytes(text.as_bytes()).unwrap()
+}
+
+fn pairs(lines: &[(&str, &str)]) -> Vec<(HeaderName, Template)> {
+    let template = |text: &str| Template::parse(text, &["id"]).unwrap();
+    lines.iter().map(|(header, value)| (name(header), template(value))).collect()
+}
+
+fn identity() -> IdentityTerms {
+    IdentityTerms::new(IdentityDefinition {
+        headers: pairs(&[
+            ("X-User-Id", "{principal.subject}"),
+            ("X-User-Roles", "{principal.roles}"),
+            ("X-User-Permissions", "{principal.permissions}"),
+            ("X-Auth-Method", "{principal.method}"),
+            ("X-Tenant", "{claims.tenant}"),
+        ]),
+        ..IdentityDefinition::default()
+    })
+}
+
+fn forwarding(headers: HeaderTerms) -> Forwarding {
+    Forwarding {
+        upstream: Arc::new(Upstream {
+            name: "app".into(),
+            service: Service::Echo,
+            host: HostHeader::Preserve,
+            distinguishes: Distinguishes::default(),
+            timeouts: Timeouts::default(),
+        }),
+        path: PathPlan::default(),
+        headers,
+        credentials: Credentials::Strip,
+        body_limit: 1 << 20,
+        timeouts: Timeouts {
+            connect: Duration::from_secs(1),
+            response: Duration::from_secs(1),
+            idle: Duration::from_secs(1),
+        },
+    }
+}
+
+fn route(methods: Option<Vec<Method>>) -> Route {
+    let rule = methods.map(|methods| AuthRule {
+        methods,
+        challenges: Arc::new(Challenges { lines: vec![], key_only: None }),
+        written: String::new(),
+        line: 1,
+    });
+    Route {
+        name: "r".into(),
+        line: 1,
+        action: Action::Respond(Reply {
+            status: StatusCode::OK,
+            headers: vec![],
+            body: bytes::Bytes::new(),
+        }),
+        access: rule.map_or(Access::Anyone, Access::Required),
+        deny: vec![],
+        allow: vec![],
+        mode: Mode::Enforce,
+        early_limits: vec![],
+        late_limits: vec![],
+        cors: CorsRule::Off,
+        response: HeaderTerms::default(),
+        security_headers: Arc::from([]),
+        cross_site: CrossSite::Deny,
+    }
+}
+
+fn token_and_key() -> Option<Vec<Method>> {
+    let key = ApiKeyTerms { header: Some(name("X-API-Key")), query: Some("api_key".into()) };
+    Some(vec![Method::Jwt(JwtRule { issuers: vec![] }), Method::ApiKey(Arc::new(key))])
+}
+
+/// What the upstream gets of these lines, by a route that takes tokens and keys.
+fn upstream(lines: &[(&str, &str)]) -> HeaderMap {
+    let received = headers(lines);
+    let alice = alice(json!({}));
+    forwarded_as(&received, Some(&alice), &forwarding(HeaderTerms::default()), token_and_key())
+}
+
+fn forwarded_as(
+    received: &HeaderMap,
+    principal: Option<&Principal>,
+    forwarding: &Forwarding,
+    methods: Option<Vec<Method>>,
+) -> HeaderMap {
+    let facts = facts(received);
+    let scope = scope(principal, &facts, &[] as &[(&str, &str); 0]);
+    plan(&route(methods), forwarding, &identity(), &scope, None).apply(received)
+}
+
+fn all<'h>(headers: &'h HeaderMap, name: &str) -> Vec<&'h str> {
+    headers.get_all(name).into_iter().map(|value| value.to_str().unwrap()).collect()
+}
+
+#[test]
+fn the_upstream_is_told_who_the_client_is() {
+    let headers = upstream(&[("accept", "*/*")]);
+    for (name, value) in [
+        ("x-user-id", "alice"),
+        ("x-user-roles", "user"),
+        ("x-user-permissions", "read:items"),
+        ("x-auth-method", "jwt"),
+        ("accept", "*/*"),
+        ("x-request-id", "r-1"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-real-ip", "192.0.2.1"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-host", "api.example.com"),
+        ("x-forwarded-port", "80"),
+        ("forwarded", "for=192.0.2.1;host=\"api.example.com\";proto=http"),
+    ] {
+        assert_eq!(all(&headers, name), [value], "{name}");
+    }
+    // No claim, no header: an upstream never sees a half-filled template.
+    assert_eq!(all(&headers, "x-tenant"), [""; 0]);
+}
+
+#[test]
+fn what_a_client_says_of_itself_goes_even_where_nobody_is_known() {
+    let received = headers(&[
+        ("X-User-Id", "root"),
+        ("x_user_id", "root"),
+        ("X.Tenant", "acme"),
+        ("X-Tenant", "acme"),
+        ("X-Remote-User", "root"),
+        ("Remote_User", "root"),
+    ]);
+    for methods in [None, token_and_key()] {
+        let headers = forwarded_as(&received, None, &forwarding(HeaderTerms::default()), methods);
+        let kept: Vec<_> = headers.keys().filter(|key| key.as_str().contains("user")).collect();
+        assert!(kept.is_empty(), "{kept:?}");
+        assert!(!headers.contains_key("x-tenant") && !headers.contains_key("x.tenant"));
+    }
+}
+
+#[test]
+fn connection_cannot_remove_what_the_gateway_sets_nor_what_frames_the_message() {
+    let headers = upstream(&[
+        ("Connection", "x-user-id, X-User-Roles,x-real-ip , X-FORWARDED-FOR"),
+        ("Connection", "keep-alive, x-mine, content-length, Host, x-request-id, x-not-there"),
+        ("Keep-Alive", "timeout=5"),
+        ("X-Mine", "1"),
+        ("X-Kept", "1"),
+        ("Content-Length", "0"),
+        ("Host", "api.example.com"),
+        ("TE", "trailers"),
+        ("Proxy-Authorization", "Basic eA=="),
+        ("Proxy-Connection", "keep-alive"),
+    ]);
+    for kept in [
+        "x-user-id",
+        "x-user-roles",
+        "x-real-ip",
+        "x-forwarded-for",
+        "x-request-id",
+        "x-kept",
+        "content-length",
+        "host",
+    ] {
+        assert!(headers.contains_key(kept), "{kept}");
+    }
+    for gone in
+        ["connection", "keep-alive", "x-mine", "te", "proxy-authorization", "proxy-connection"]
+    {
+        assert!(!headers.contains_key(gone), "{gone}");
+    }
+}
+
+#[test]
+fn every_place_that_the_route_looks_in_is_emptied_whichever_credential_decided() {
+    let lines =
+        [("Authorization", "Bearer x"), ("X-API-Key", "k"), ("Cookie", "a=1; session=\"x y\"; b")];
+    let headers = upstream(&lines);
+    assert!(!headers.contains_key("authorization") && !headers.contains_key("x-api-key"));
+    assert_eq!(all(&headers, "cookie"), ["a=1; session=\"x y\"; b"]);
+}
+
+#[test]
+fn a_public_route_and_one_that_forwards_credentials_empty_nothing() {
+    let received = headers(&[("Authorization", "Bearer x"), ("X-API-Key", "k")]);
+    let keep = Forwarding { credentials: Credentials::Keep, ..forwarding(HeaderTerms::default()) };
+    for (forwarding, methods) in
+        [(&forwarding(HeaderTerms::default()), None), (&keep, token_and_key())]
+    {
+        let headers = forwarded_as(&received, None, forwarding, methods);
+        assert_eq!(all(&headers, "authorization"), ["Bearer x"]);
+        assert_eq!(all(&headers, "x-api-key"), ["k"]);
+    }
+}
+
+fn target_of(query: Option<&'static str>, path: Option<&str>) -> Option<String> {
+    let received = HeaderMap::new();
+    let facts = RequestFacts { query, ..facts(&received) };
+    let scope = scope(None, &facts, &[] as &[(&str, &str); 0]);
+    let forwarding = forwarding(HeaderTerms::default());
+    plan(&route(token_and_key()), &forwarding, &identity(), &scope, path).target
+}
+
+#[test]
+fn the_key_leaves_the_query_and_the_rest_keeps_its_bytes() {
+    assert_eq!(target_of(Some("a=%20&b=+"), None), None);
+    assert_eq!(target_of(None, None), None);
+    let target = target_of(Some("a=%20&api_key=k&b=+"), None);
+    assert_eq!(target.as_deref(), Some("/items/7?a=%20&b=+"));
+    assert_eq!(target_of(Some("api_key=k"), None).as_deref(), Some("/items/7"));
+    assert_eq!(target_of(Some("a"), Some("/v2/x")).as_deref(), Some("/v2/x?a"));
+    assert_eq!(target_of(Some(""), Some("/v2/x")).as_deref(), Some("/v2/x?"));
+    assert_eq!(target_of(Some("api%5Fkey=k"), Some("/v2/x")).as_deref(), Some("/v2/x"));
+}
+
+/// A request by way of the trusted proxy 10.0.0.1.
+fn through_proxy<'r>(received: &'r HeaderMap, client: &str) -> RequestFacts<'r> {
+    RequestFacts {
+        peer: "10.0.0.1".parse().unwrap(),
+        peer_trusted: true,
+        client: client.parse().unwrap(),
+        scheme: Scheme::Https,
+        forwarded_host: "www.example.com:8443",
+        port: 8443,
+        ..facts(received)
+    }
+}
+
+fn plan_for(facts: &RequestFacts<'_>) -> (HeaderMap, Stripped) {
+    let scope = scope(None, facts, &[] as &[(&str, &str); 0]);
+    let terms = forwarding(HeaderTerms::default());
+    let plan = plan(&route(None), &terms, &identity(), &scope, None);
+    (plan.apply(facts.headers), plan.stripped)
+}
+
+#[test]
+fn the_forwarded_chain_begins_with_the_client_that_was_judged() {
+    let received = headers(&[
+        ("X-Forwarded-For", "6.6.6.6, 203.0.113.9"),
+        ("X-Forwarded-For", "10.2.2.2"),
+        ("X-Forwarded-Prefix", "/shop"),
+        ("X_Forwarded_Prefix", "/admin"),
+        ("Forwarded", "for=6.6.6.6"),
+        ("X-Real-IP", "6.6.6.6"),
+    ]);
+    let (headers, stripped) = plan_for(&through_proxy(&received, "203.0.113.9"));
+    for (name, value) in [
+        ("x-forwarded-for", "203.0.113.9, 10.2.2.2, 10.0.0.1"),
+        ("x-real-ip", "203.0.113.9"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "www.example.com:8443"),
+        ("x-forwarded-port", "8443"),
+        ("x-forwarded-prefix", "/shop"),
+        (
+            "forwarded",
+            "for=203.0.113.9;host=\"www.example.com:8443\";proto=https, for=10.2.2.2, for=10.0.0.1",
+        ),
+    ] {
+        assert_eq!(all(&headers, name), [value], "{name}");
+    }
+    assert!(!headers.contains_key("x_forwarded_prefix"));
+    assert_eq!(stripped.forwarding, 1);
+}
+
+#[test]
+fn ipv6_is_written_as_each_header_wants_it() {
+    let received = headers(&[("X-Forwarded-For", "2001:db8::7")]);
+    let (headers, _) = plan_for(&through_proxy(&received, "2001:db8::7"));
+    assert_eq!(all(&headers, "x-forwarded-for"), ["2001:db8::7, 10.0.0.1"]);
+    let forwarded = all(&headers, "forwarded")[0];
+    assert!(forwarded.starts_with("for=\"[2001:db8::7]\";host="), "{forwarded}");
+}
+
+#[test]
+fn an_untrusted_peer_cannot_speak_for_the_connection() {
+    let received = headers(&[
+        ("X-Forwarded-For", "6.6.6.6"),
+        ("X-Forwarded-Uri", "/admin"),
+        ("X-Forwarded-Prefix", "/x"),
+        ("X-Original-URL", "/admin"),
+        ("X-Rewrite-URL", "/admin"),
+        ("Proxy", "http://evil.example"),
+        ("Forwarded", "for=6.6.6.6"),
+    ]);
+    let (headers, stripped) = plan_for(&facts(&received));
+    assert_eq!(all(&headers, "x-forwarded-for"), ["192.0.2.1"]);
+    for gone in
+        ["x-forwarded-uri", "x-forwarded-prefix", "x-original-url", "x-rewrite-url", "proxy"]
+    {
+        assert!(!headers.contains_key(gone), "{gone}");
+    }
+    assert_eq!(stripped.forwarding, 7);
+}
+
+#[test]
+fn what_is_removed_is_counted_by_kind_and_line() {
+    let received = headers(&[
+        ("X-User-Id", "a"),
+        ("X-User-Id", "b"),
+        ("Content_Length", "1"),
+        ("X-Real-IP", "c"),
+        ("Connection", "x-a"),
+        ("X-A", "1"),
+        ("Accept", "*/*"),
+    ]);
+    let (_, stripped) = plan_for(&facts(&received));
+    assert_eq!(stripped, Stripped { alias: 1, forwarding: 1, hop: 2, identity: 2 });
+}
+
+#[test]
+fn a_route_removes_sets_and_adds() {
+    let terms = HeaderTerms {
+        set: pairs(&[("X-Version", "2"), ("X-Item", "{path.id}"), ("X-Who", "{claims.gone}")]),
+        add: pairs(&[("X-Note", "seen"), ("X-Absent", "{claims.gone}")]),
+        remove: vec![name("X-Drop"), name("X-User-Roles")],
+    };
+    let received = headers(&[
+        ("X-Version", "1"),
+        ("X_Version", "0"),
+        ("X-Note", "mine"),
+        ("X-Drop", "1"),
+        ("X-Who", "root"),
+    ]);
+    let alice = alice(json!({}));
+    let facts = facts(&received);
+    let params = [("id", "a,b c")];
+    let scope = scope(Some(&alice), &facts, &params);
+    let plan = plan(&route(None), &forwarding(terms), &identity(), &scope, None);
+    let headers = plan.apply(&received);
+    assert_eq!(all(&headers, "x-version"), ["2"]);
+    assert_eq!(all(&headers, "x-item"), ["a,b%20c"]);
+    assert_eq!(all(&headers, "x-note"), ["mine", "seen"]);
+    assert_eq!(all(&headers, "x-user-id"), ["alice"]);
+    for gone in ["x_version", "x-drop", "x-who", "x-absent", "x-user-roles"] {
+        assert!(!headers.contains_key(gone), "{gone}");
+    }
+}
+
+#[test]
+fn the_host_is_the_clients_the_targets_or_a_literal() {
+    let received = headers(&[("Host", "api.example.com")]);
+    let host = |host, service| {
+        let mut forwarding = forwarding(HeaderTerms::default());
+        let upstream = Upstream { host, service, ..(*forwarding.upstream).clone() };
+        forwarding.upstream = Arc::new(upstream);
+        let headers = forwarded_as(&received, None, &forwarding, None);
+        all(&headers, "host").join("|")
+    };
+    let target =
+        || Service::Target(Target { authority: "10.0.0.7:9000".into(), addresses: vec![] });
+    assert_eq!(host(HostHeader::Preserve, target()), "api.example.com");
+    assert_eq!(host(HostHeader::Target, target()), "10.0.0.7:9000");
+    assert_eq!(host(HostHeader::Literal("inner".into()), target()), "inner");
+    assert_eq!(host(HostHeader::Target, Service::Echo), "api.example.com");
+}
+
+#[test]
+fn an_upgrade_is_written_anew_for_a_websocket_and_dropped_otherwise() {
+    let received = headers(&[("Connection", "keep-alive, Upgrade, x-a"), ("Upgrade", "WebSocket")]);
+    let (dropped, _) = plan_for(&facts(&received));
+    assert!(!dropped.contains_key("upgrade") && !dropped.contains_key("connection"));
+    let facts = RequestFacts { websocket: true, ..facts(&received) };
+    let (kept, _) = plan_for(&facts);
+    assert_eq!(all(&kept, "connection"), ["Upgrade"]);
+    assert_eq!(all(&kept, "upgrade"), ["websocket"]);
+}
+
+#[test]
+fn a_trailer_says_nothing_that_a_header_may_not() {
+    let route = HeaderTerms { set: pairs(&[("X-Version", "2")]), ..HeaderTerms::default() };
+    let passes = |text: &str| identity().passes_trailer(&name(text), &route);
+    for text in ["grpc-status", "x-checksum", "server-timing"] {
+        assert!(passes(text), "{text}");
+    }
+    for text in [
+        "x-user-id",
+        "x_user_id",
+        "x-tenant",
+        "x-forwarded-for",
+        "forwarded",
+        "content-length",
+        "transfer-encoding",
+        "host",
+        "authorization",
+        "cookie",
+        "connection",
+        "x-version",
+        "x_version",
+        "x-request-id",
+    ] {
+        assert!(!passes(text), "{text}");
+    }
+}
+
+/// Names of the identity set and near it, spelled by any separator in any case.
+fn header_name() -> impl Strategy<Value = String> {
+    let stems = prop::sample::select(vec![
+        "x-user-id",
+        "x-user-roles",
+        "x-user-permissions",
+        "x-auth-method",
+        "x-tenant",
+        "x-remote-user",
+        "remote-user",
+        "x-forwarded-user",
+        "x-forwarded-for",
+        "connection",
+        "x-real-ip",
+        "authorization",
+        "x-api-key",
+        "x-version",
+        "x-account",
+        "accept",
+    ]);
+    let separators = prop::collection::vec(prop::sample::select(b"!#$%&'*+-.^_`|~".to_vec()), 3);
+    (stems, separators, any::<u16>()).prop_map(|(stem, separators, cases)| {
+        let mut separators = separators.into_iter().cycle();
+        stem.chars()
+            .enumerate()
+            .map(|(at, c)| match c {
+                '-' => separators.next().map_or('-', char::from),
+                c if cases >> (at % 16) & 1 == 1 => c.to_ascii_uppercase(),
+                c => c,
+            })
+            .collect()
+    })
+}
+
+fn header_lines() -> impl Strategy<Value = Vec<(String, String)>> {
+    let value = prop_oneof![
+        Just("spoofed".to_owned()),
+        prop::collection::vec(header_name(), 0..4).prop_map(|names| names.join(", ")),
+    ];
+    prop::collection::vec((header_name(), value), 0..12)
+}
+
+/// A name as a WSGI server hands it to its application (PEP 3333), which is judged by: upper
+/// case, everything but letters and digits an underscore.
+fn environ_key(name: &HeaderName) -> String {
+    let upper = name.as_str().to_uppercase();
+    upper.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_a_client_sends_an_application_reads_only_what_the_gateway_set(
+        lines in header_lines(),
+        known in any::<bool>(),
+        trusted in any::<bool>(),
+    ) {
+        let lines: Vec<_> = lines.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let received = headers(&lines);
+        let alice = alice(json!({"tenant": "acme"}));
+        let facts = RequestFacts { peer_trusted: trusted, ..facts(&received) };
+        let scope = scope(known.then_some(&alice), &facts, &[] as &[(&str, &str); 0]);
+        let terms = HeaderTerms {
+            set: pairs(&[("X-Version", "2"), ("X-Account", "{claims.tenant}")]),
+            ..HeaderTerms::default()
+        };
+        let told = told_by_route(&terms).cloned().collect();
+        let identity = IdentityTerms::new(IdentityDefinition {
+            headers: identity().headers().to_vec(),
+            told_by_routes: told,
+            ..IdentityDefinition::default()
+        });
+        let plan = plan(&route(token_and_key()), &forwarding(terms), &identity, &scope, None);
+        let headers = plan.apply(&received);
+        let read = |key: &str| -> Vec<String> {
+            let lines = headers.iter().filter(|(name, _)| environ_key(name) == key);
+            lines.map(|(_, value)| value.to_str().unwrap().to_owned()).collect()
+        };
+        let told = |value: &str| if known { vec![value.to_owned()] } else { vec![] };
+        prop_assert_eq!(read("X_USER_ID"), told("alice"));
+        prop_assert_eq!(read("X_USER_ROLES"), told("user"));
+        prop_assert_eq!(read("X_USER_PERMISSIONS"), told("read:items"));
+        prop_assert_eq!(read("X_AUTH_METHOD"), told("jwt"));
+        prop_assert_eq!(read("X_TENANT"), told("acme"));
+        prop_assert_eq!(read("X_ACCOUNT"), told("acme"));
+        prop_assert_eq!(read("X_VERSION"), vec!["2".to_owned()]);
+        prop_assert_eq!(read("X_REAL_IP"), vec!["192.0.2.1".to_owned()]);
+        prop_assert_eq!(read("X_FORWARDED_FOR"), vec!["192.0.2.1".to_owned()]);
+        for never in ["X_REMOTE_USER", "REMOTE_USER", "X_FORWARDED_USER", "AUTHORIZATION",
+            "CONNECTION"]
+        {
+            prop_assert!(read(never).is_empty(), "{}", never);
+        }
+    }
+}
