@@ -85,27 +85,29 @@ pub struct Logging {
     dropped: ErrorCounter,
     json: Arc<AtomicBool>,
     filter: Option<reload::Handle<Targets, Registry>>,
+    chatty: &'static [&'static str],
     _guard: WorkerGuard,
 }
 
 impl Logging {
     /// Starts the writer and takes up every event of this process; a process that has a log
-    /// already keeps that one for its events.
-    pub fn start(terms: &LogTerms) -> Self {
+    /// already keeps that one for its events. `chatty` names the targets of libraries that write a
+    /// line per failed request; they are heard at the level `debug` alone.
+    pub fn start(terms: &LogTerms, chatty: &'static [&'static str]) -> Self {
         let (writer, guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(QUEUE)
             .lossy(true)
             .thread_name("log")
             .finish(io::stderr());
         let json = Arc::new(AtomicBool::new(terms.format == Format::Json));
-        let (filter, handle) = reload::Layer::new(targets(terms.level));
+        let (filter, handle) = reload::Layer::new(targets(terms.level, chatty));
         let lines = tracing_subscriber::fmt::layer()
             .with_ansi(io::stderr().is_terminal())
             .event_format(Lines { json: json.clone() })
             .with_writer(writer.clone());
         let installed = tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok();
         let dropped = writer.error_counter();
-        Self { writer, dropped, json, filter: installed.then_some(handle), _guard: guard }
+        Self { writer, dropped, json, filter: installed.then_some(handle), chatty, _guard: guard }
     }
 
     /// The queue that the access log writes to.
@@ -123,12 +125,12 @@ impl Logging {
         self.json.store(terms.format == Format::Json, Ordering::Relaxed);
         if let Some(filter) = &self.filter {
             // Fails only where the subscriber is gone, and then there is nothing to change.
-            let _ = filter.reload(targets(terms.level));
+            let _ = filter.reload(targets(terms.level, self.chatty));
         }
     }
 }
 
-fn targets(level: Level) -> Targets {
+fn targets(level: Level, chatty: &[&'static str]) -> Targets {
     let ours = match level {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,
@@ -140,13 +142,12 @@ fn targets(level: Level) -> Targets {
     // could write as many as it likes.
     let theirs = if level >= Level::Debug { ours } else { LevelFilter::OFF };
     let grave = ours.min(LevelFilter::WARN);
+    let library = chatty.iter().map(|target| (*target, theirs));
     Targets::new()
         .with_default(grave)
+        .with_targets(library)
         .with_target("portcullis", ours)
         .with_target(ANNOUNCEMENT, LevelFilter::INFO)
-        .with_target("pingora_proxy", theirs)
-        .with_target("pingora_core::protocols", theirs)
-        .with_target("pingora_core::connectors", theirs)
 }
 
 struct Lines {

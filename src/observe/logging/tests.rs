@@ -31,7 +31,8 @@ fn logged(level: Level, json: bool, write: impl FnOnce()) -> String {
     let lines = tracing_subscriber::fmt::layer()
         .event_format(Lines { json: Arc::new(AtomicBool::new(json)) })
         .with_writer(memory.clone());
-    let subscriber = tracing_subscriber::registry().with(targets(level)).with(lines);
+    let subscriber =
+        tracing_subscriber::registry().with(targets(level, &["chatty_library"])).with(lines);
     tracing::subscriber::with_default(subscriber, write);
     let bytes = memory.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
@@ -51,7 +52,7 @@ fn the_listening_line_is_written_at_every_level() {
 
 #[test]
 fn a_library_cannot_fill_the_log_with_failed_requests() {
-    let write = || tracing::error!(target: "pingora_proxy", "fail to proxy");
+    let write = || tracing::error!(target: "chatty_library::x", "fail to proxy");
     assert_eq!(logged(Level::Info, true, write), "");
     assert_ne!(logged(Level::Debug, true, write), "");
 }
