@@ -5,6 +5,7 @@ pub mod fold;
 pub mod path;
 pub mod query;
 pub mod request;
+pub mod response;
 pub mod template;
 
 pub use cors::Cors;
@@ -54,7 +55,7 @@ pub struct Stripped {
 /// What is done to the response, whoever makes it.
 #[derive(Debug, Default)]
 pub struct ResponsePlan {
-    /// Changes in order.
+    /// Changes in order, after the security headers.
     pub edits: Vec<HeaderEdit>,
     /// Security headers of the route, set over the upstream's.
     pub security_headers: Option<Arc<[(HeaderName, HeaderValue)]>>,

@@ -226,7 +226,7 @@ fn host(forwarding: &Forwarding, edits: &mut Vec<HeaderEdit>) {
 
 /// What the route takes out, sets and adds. A name whose template has no value is absent, also
 /// where the client sent one.
-fn route_headers(route: &HeaderTerms, scope: &Scope<'_>, edits: &mut Vec<HeaderEdit>) {
+pub(super) fn route_headers(route: &HeaderTerms, scope: &Scope<'_>, edits: &mut Vec<HeaderEdit>) {
     edits.extend(route.remove.iter().cloned().map(HeaderEdit::Remove));
     for (name, template) in &route.set {
         edits.push(match template.header(scope) {
@@ -309,4 +309,4 @@ impl Stripped {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::policy) mod tests;

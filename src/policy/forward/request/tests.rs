@@ -64,7 +64,7 @@ fn forwarding(headers: HeaderTerms) -> Forwarding {
     }
 }
 
-fn route(methods: Option<Vec<Method>>) -> Route {
+pub(in crate::policy) fn route(methods: Option<Vec<Method>>) -> Route {
     let rule = methods.map(|methods| AuthRule {
         methods,
         challenges: Arc::new(Challenges { lines: vec![], key_only: None }),
