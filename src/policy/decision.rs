@@ -3,13 +3,12 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::{
     authn::Challenges,
     forward::{ForwardPlan, ResponsePlan},
     limit::Standing,
-    route::Params,
     rules::Route,
     sources::Unavailable,
 };
@@ -24,6 +23,9 @@ pub struct Decision {
     pub principal: Option<Arc<Principal>>,
     /// What is to be done to the response, whoever makes it.
     pub response: ResponsePlan,
+    /// What the log says of an answer beside its status: `cors` for a preflight that asked for
+    /// what is not allowed.
+    pub remark: Option<&'static str>,
     /// What `mode: shadow` let through although its rules said no.
     pub shadow: Option<Denial>,
     /// The verdict.
@@ -86,13 +88,11 @@ pub struct Reply {
     pub body: bytes::Bytes,
 }
 
-/// A route as found for a request, with what its template caught.
-#[derive(Clone, Debug)]
-pub struct Matched<'r> {
-    /// The route.
-    pub route: Arc<Route>,
-    /// The path parameters.
-    pub params: Params<'r>,
+impl Reply {
+    /// Sends the client elsewhere.
+    pub fn redirect(status: StatusCode, to: HeaderValue) -> Self {
+        Self { status, headers: vec![(header::LOCATION, to)], body: bytes::Bytes::new() }
+    }
 }
 
 /// Why a request is refused. Each variant knows its status, code and text (`policy::problem`).
@@ -107,7 +107,7 @@ pub enum Denial {
     AmbiguousMethod,
     /// Readings of the path fall under different routes, or a reading is refused by itself.
     AmbiguousPath {
-        /// What is wrong with it, for the log.
+        /// Which rule it breaks, for the log.
         why: &'static str,
     },
     /// Framing or syntax.

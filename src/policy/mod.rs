@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod authn;
 pub mod authz;
 pub mod client;
+mod decide;
 pub mod decision;
 pub mod digest;
 pub mod forward;
@@ -22,6 +23,7 @@ pub mod upstream;
 
 use std::sync::Arc;
 
+pub use decide::decide;
 pub use decision::{Decision, Denial, Permit, Verdict};
 pub use request::RequestFacts;
 pub use sources::Sources;

@@ -75,9 +75,8 @@ impl Denial {
                 Problem::new(401, code, INVALID).challenge(&bearer).ask_others(challenges)
             }
             Self::MethodNotAllowed { allow } => {
-                let allow = joined(allow);
                 Problem::new(405, "method_not_allowed", "Method not allowed")
-                    .header(header::ALLOW, &allow)
+                    .header(header::ALLOW, &joined(allow))
             }
             Self::MissingCredentials { challenges } => {
                 match challenges.key_only {

@@ -4,7 +4,8 @@ pub mod roles;
 
 pub use roles::{RoleCycle, RoleDefinition, RoleGraph};
 
-use crate::model::{Cidr, IssuerName, Permission, Role};
+use super::{Denial, Trail, rules::Route, scope::Scope};
+use crate::model::{Cidr, IssuerName, Permission, Role, Timestamp};
 
 /// Conditions that must all hold. Never empty.
 #[derive(Debug)]
@@ -37,4 +38,15 @@ pub struct Owner {
 pub struct When {
     /// As written, for `explain`.
     pub source: String,
+}
+
+/// Whether the route's rules let this request in: `deny`, then `allow`.
+pub fn authorize(
+    route: &Route,
+    scope: &Scope<'_>,
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Result<(), Denial> {
+    let _ = (route, scope, now, trail);
+    Err(Denial::Internal { why: "placeholder until the authorization room lands" })
 }

@@ -3,11 +3,19 @@
 //! What `strip_prefix` and `rewrite` make is judged once more: authorization looked at the path
 //! that came, and a path put together afterwards must not say something else.
 
+use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use thiserror::Error;
 
-use super::Template;
-use crate::policy::route::{Ambiguity, PathPattern, PatternFault, Segment, Tail, spelling};
+use super::{
+    Template,
+    template::{Name, Part, TemplateValue},
+};
+use crate::policy::{
+    Denial,
+    route::{Ambiguity, PathPattern, PatternFault, Segment, Tail, spelling},
+    scope::Scope,
+};
 
 /// All but the unreserved characters of RFC 3986, section 2.3.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -30,6 +38,16 @@ pub enum PathFault {
     /// A value that stands for one segment is empty, `.` or `..`.
     #[error("a value in the path is empty or a dot segment")]
     Value,
+}
+
+impl From<PathFault> for Denial {
+    fn from(fault: PathFault) -> Self {
+        let why = match &fault {
+            PathFault::Ambiguous(ambiguity) => ambiguity.reason(),
+            PathFault::Value => "rewritten_value",
+        };
+        Self::AmbiguousPath { why }
+    }
 }
 
 /// Whole segments from the beginning of a path: `/api/v1`.
@@ -98,6 +116,59 @@ impl PathPrefix {
     }
 }
 
+impl PathPlan {
+    /// The path that goes upstream; nothing if it is the received one.
+    ///
+    /// # Errors
+    /// What comes out may not be sent.
+    pub fn apply(&self, scope: &Scope<'_>) -> Result<Option<String>, PathFault> {
+        if let Some(rewrite) = &self.rewrite {
+            return fill(rewrite, scope)?.finish().map(Some);
+        }
+        let Some(prefix) = &self.strip_prefix else { return Ok(None) };
+        let received = scope.facts.path;
+        let stripped = prefix.strip(received)?;
+        Ok((stripped != received).then(|| stripped.to_owned()))
+    }
+}
+
+/// Where a redirect leads: a path on the same host, or a URL whose scheme and authority the
+/// template spells out.
+///
+/// # Errors
+/// A value that cannot stand in a path, or a path that could be taken for another host.
+pub fn location(to: &Template, scope: &Scope<'_>) -> Result<HeaderValue, PathFault> {
+    let writer = fill(to, scope)?;
+    let path = match writer.path.split_once("://") {
+        Some((_, rest)) => rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/"),
+        None => &writer.path,
+    };
+    refuse_ambiguous(before_query(path))?;
+    HeaderValue::try_from(writer.path).map_err(|_| PathFault::Value)
+}
+
+/// Fills a template in. A name without a value is an empty one.
+fn fill(template: &Template, scope: &Scope<'_>) -> Result<PathWriter, PathFault> {
+    let mut writer = PathWriter::default();
+    for part in template.parts() {
+        match part {
+            Part::Literal(text) => writer.text(text),
+            Part::Name(Name::Path(name)) if scope.params.raw_remainder(name).is_some() => {
+                writer.remainder(scope.params.raw_remainder(name).unwrap_or_default());
+            }
+            Part::Name(name) => {
+                let value = name.value(scope);
+                writer.value(&value.as_ref().map(TemplateValue::text).unwrap_or_default())?;
+            }
+        }
+    }
+    Ok(writer)
+}
+
+fn before_query(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
+}
+
 /// Puts a path together from the parts of a `rewrite` or `redirect` template.
 #[derive(Debug, Default)]
 pub struct PathWriter {
@@ -132,7 +203,7 @@ impl PathWriter {
     /// # Errors
     /// What came out is ambiguous by itself, or does not begin with a single slash.
     pub fn finish(self) -> Result<String, PathFault> {
-        refuse_ambiguous(&self.path)?;
+        refuse_ambiguous(before_query(&self.path))?;
         Ok(self.path)
     }
 }

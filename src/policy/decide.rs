@@ -1,0 +1,309 @@
+//! The judge: what happens to a request, from top to bottom.
+
+use std::sync::Arc;
+
+use http::{Method, header};
+
+use super::{
+    Decision, Denial, Permit, Policy, RequestFacts, Sources, Trail, Verdict, authn, authz,
+    decision::Reply,
+    forward::{self, ResponsePlan, cors::Preflight},
+    limit::{Caller, Charged, Charges, Limit, Standing},
+    route::{Match, is_override_header, overrides_in_query},
+    rules::{Access, Action, CorsRule, Mode, Route},
+    scope::Scope,
+    trail::Outcome,
+};
+use crate::model::{Principal, Timestamp};
+
+/// Decides on a request. Same policy, same facts, same answers from the sources, same time: same
+/// decision. Charges the limits it passes; a limit that is reached late refuses without taking a
+/// place.
+pub async fn decide(
+    policy: &Policy,
+    facts: &RequestFacts<'_>,
+    sources: &impl Sources,
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Decision {
+    let mut case = Case {
+        policy,
+        facts,
+        now,
+        route: None,
+        principal: None,
+        standing: None,
+        shadow: None,
+        remark: None,
+        response: None,
+    };
+    let verdict = match case.judge(sources, trail).await {
+        Ok(verdict) => verdict,
+        Err(denial) => Verdict::Deny(denial),
+    };
+    case.close(verdict)
+}
+
+/// What is known of the request so far.
+struct Case<'c> {
+    policy: &'c Policy,
+    facts: &'c RequestFacts<'c>,
+    now: Timestamp,
+    route: Option<Arc<Route>>,
+    principal: Option<Arc<Principal>>,
+    standing: Option<Standing>,
+    shadow: Option<Denial>,
+    remark: Option<&'static str>,
+    response: Option<ResponsePlan>,
+}
+
+impl<'c> Case<'c> {
+    async fn judge(
+        &mut self,
+        sources: &impl Sources,
+        trail: &mut Trail,
+    ) -> Result<Verdict, Denial> {
+        if let Some(verdict) = self.preflight(sources, trail)? {
+            return Ok(verdict);
+        }
+        let found = self.find(self.facts.method, trail)?;
+        let route = self.enter(&found)?;
+        self.judge_size(&route)?;
+        self.charge(&route.early_limits, sources, trail)?;
+        self.principal = self.authenticate(&route, sources, trail).await?;
+        let allowed = self.authorize(&route, &found, trail);
+        self.unless_shadow(&route, allowed)?;
+        let charged = self.charge(&route.late_limits, sources, trail);
+        self.unless_shadow(&route, charged)?;
+        self.carry_out(&route, &found)
+    }
+
+    /// Finds the one route that every reading of the request falls under.
+    fn find(&self, method: &Method, trail: &mut Trail) -> Result<Match<'c>, Denial> {
+        let (policy, facts) = (self.policy, self.facts);
+        let (table, path) = (&policy.table, facts.path.as_bytes());
+        let found = table.find(facts.host, method, path).and_then(|found| {
+            let headers =
+                facts.headers.iter().filter(|(name, _)| is_override_header(name.as_str()));
+            let values = headers.map(|(_, value)| value.to_str().unwrap_or_default());
+            table.judge_overrides(facts.host, path, found.route, values)?;
+            if let Some(query) = facts.query {
+                let names: Vec<String> = overrides_in_query(query.as_bytes()).collect();
+                let names = names.iter().map(String::as_str);
+                table.judge_overrides(facts.host, path, found.route, names)?;
+            }
+            Ok(found)
+        });
+        let found = found.map_err(|fault| {
+            trail.note("route", Outcome::Refused, 0, || fault.to_string());
+            Denial::from(fault)
+        })?;
+        if let Some(route) = policy.routes.get(found.route) {
+            trail.note("route", Outcome::Passed, route.line, || {
+                format!(
+                    "`{}`: `{}` is the most specific pattern for the path",
+                    route.name,
+                    found.pattern.as_str()
+                )
+            });
+        }
+        Ok(found)
+    }
+
+    /// The route of a match, from here on the one that governs the request.
+    fn enter(&mut self, found: &Match<'_>) -> Result<Arc<Route>, Denial> {
+        let route = self.policy.routes.get(found.route).cloned();
+        let route =
+            route.ok_or(Denial::Internal { why: "the table names a route that is not there" })?;
+        self.route = Some(Arc::clone(&route));
+        Ok(route)
+    }
+
+    /// A preflight is answered without credentials and charged to no limit, by the route of the
+    /// method that it asks about.
+    fn preflight(
+        &mut self,
+        sources: &impl Sources,
+        trail: &mut Trail,
+    ) -> Result<Option<Verdict>, Denial> {
+        let Some(preflight) = Preflight::find(self.facts.method, self.facts.headers) else {
+            return Ok(None);
+        };
+        let policy = self.policy;
+        let found =
+            policy.table.find(self.facts.host, &preflight.method, self.facts.path.as_bytes());
+        let Ok(found) = found else { return Ok(None) };
+        let Some(route) = policy.routes.get(found.route).cloned() else { return Ok(None) };
+        match &route.cors {
+            CorsRule::Off => Ok(None),
+            CorsRule::On(cors) => {
+                let answer = cors.answer(&preflight);
+                let outcome = if answer.allowed { Outcome::Passed } else { Outcome::Refused };
+                trail.note("preflight", outcome, route.line, || {
+                    format!("answered for `{}` by the route `{}`", preflight.method, route.name)
+                });
+                self.remark = (!answer.allowed).then_some("cors");
+                self.response =
+                    Some(ResponsePlan::of_preflight(&route.security_headers, self.facts));
+                self.route = Some(route);
+                Ok(Some(Verdict::Answer(answer.reply)))
+            }
+            CorsRule::Upstream => {
+                let route = self.enter(&found)?;
+                trail.note("preflight", Outcome::Passed, route.line, || {
+                    "left to the upstream".to_owned()
+                });
+                self.charge(&route.early_limits, sources, trail)?;
+                self.carry_out(&route, &found).map(Some)
+            }
+        }
+    }
+
+    /// A body whose length is announced is judged before anything is asked of anybody.
+    fn judge_size(&self, route: &Route) -> Result<(), Denial> {
+        let limit = match &route.action {
+            Action::Forward(forwarding) => forwarding.body_limit,
+            Action::Redirect { .. } | Action::Respond(_) | Action::Serve(_) => {
+                self.policy.server.limits.body
+            }
+        };
+        let announced = self.facts.headers.get(header::CONTENT_LENGTH);
+        let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > limit) {
+            Err(Denial::BodyTooLarge)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn charge(
+        &mut self,
+        limits: &[Arc<Limit>],
+        sources: &impl Sources,
+        trail: &mut Trail,
+    ) -> Result<(), Denial> {
+        if limits.is_empty() {
+            return Ok(());
+        }
+        let route = self.route.clone();
+        let principal = self.principal.clone();
+        let caller = Caller {
+            client_ip: self.facts.client,
+            headers: Some(self.facts.headers),
+            principal: principal.as_deref(),
+            route: route.as_ref().map(|route| &route.name),
+            username: None,
+        };
+        let mut charges = Charges::new();
+        for limit in limits {
+            limit.charge_to(&caller, &mut charges);
+        }
+        let charged = sources.charge(&charges, self.now).map_err(Denial::Unavailable)?;
+        let Some(standing) = charged.standing().cloned() else { return Ok(()) };
+        let refused = matches!(charged, Charged::Refused(_));
+        let outcome = if refused { Outcome::Refused } else { Outcome::Passed };
+        let line = route.as_ref().map_or(0, |route| route.line);
+        trail.note("limit", outcome, line, || {
+            let rule = &standing.rule;
+            format!("`{}`: {} left of {}", rule.name(), standing.remaining, rule.quota())
+        });
+        let outcome = if refused { Err(Denial::limited(&standing)) } else { Ok(()) };
+        self.standing = Some(match self.standing.take() {
+            Some(earlier) => earlier.closest(standing),
+            None => standing,
+        });
+        outcome
+    }
+
+    async fn authenticate(
+        &self,
+        route: &Route,
+        sources: &impl Sources,
+        trail: &mut Trail,
+    ) -> Result<Option<Arc<Principal>>, Denial> {
+        let (rule, required) = match &route.access {
+            Access::Anyone => {
+                trail.note("authentication", Outcome::Skipped, route.line, || {
+                    "the route asks nobody".to_owned()
+                });
+                return Ok(None);
+            }
+            Access::IfPresented(rule) => (rule, false),
+            Access::Required(rule) => (rule, true),
+        };
+        let principal =
+            authn::authenticate(self.policy, route, rule, self.facts, sources, self.now, trail)
+                .await?;
+        if required && principal.is_none() {
+            return Err(Denial::MissingCredentials { challenges: Arc::clone(&rule.challenges) });
+        }
+        Ok(principal)
+    }
+
+    fn authorize(&self, route: &Route, found: &Match<'_>, trail: &mut Trail) -> Result<(), Denial> {
+        let scope = Scope {
+            principal: self.principal.as_deref(),
+            facts: self.facts,
+            params: &found.params,
+        };
+        authz::authorize(route, &scope, self.now, trail)
+    }
+
+    /// In shadow a refusal is kept for the log and the request goes on.
+    fn unless_shadow(&mut self, route: &Route, outcome: Result<(), Denial>) -> Result<(), Denial> {
+        match (outcome, route.mode) {
+            (Err(denial), Mode::Shadow) => {
+                self.shadow.get_or_insert(denial);
+                Ok(())
+            }
+            (outcome, Mode::Enforce | Mode::Shadow) => outcome,
+        }
+    }
+
+    fn carry_out(&mut self, route: &Arc<Route>, found: &Match<'_>) -> Result<Verdict, Denial> {
+        let scope = Scope {
+            principal: self.principal.as_deref(),
+            facts: self.facts,
+            params: &found.params,
+        };
+        let mut response = ResponsePlan::of_route(route, self.facts);
+        response.add_route_headers(route, &scope);
+        self.response = Some(response);
+        match &route.action {
+            Action::Forward(forwarding) => {
+                let path = forwarding.path.apply(&scope)?;
+                let identity = &self.policy.identity;
+                let plan =
+                    forward::request::plan(route, forwarding, identity, &scope, path.as_deref());
+                Ok(Verdict::Forward(Permit::new(Arc::clone(route), plan)))
+            }
+            Action::Redirect { to, status } => {
+                let to = forward::path::location(to, &scope)?;
+                Ok(Verdict::Answer(Reply::redirect(*status, to)))
+            }
+            Action::Respond(reply) => Ok(Verdict::Answer(reply.clone())),
+            Action::Serve(endpoint) => Ok(Verdict::Serve(*endpoint)),
+        }
+    }
+
+    fn close(self, verdict: Verdict) -> Decision {
+        let mut response = self.response.unwrap_or_else(|| match self.route.as_deref() {
+            Some(route) => ResponsePlan::of_route(route, self.facts),
+            None => {
+                let security_headers = &self.policy.default_security_headers;
+                ResponsePlan::new(&self.policy.default_cors, security_headers, self.facts)
+            }
+        });
+        if let Some(standing) = &self.standing {
+            response.tell(standing, self.now);
+        }
+        Decision {
+            route: self.route,
+            principal: self.principal,
+            response,
+            shadow: self.shadow,
+            remark: self.remark,
+            verdict,
+        }
+    }
+}
