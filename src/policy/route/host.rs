@@ -123,18 +123,17 @@ impl Host {
         if name.is_empty() || name.len() > MAX_BYTES {
             return None;
         }
-        let mut lower = SmallVec::with_capacity(name.len());
-        let mut label = 0_usize;
-        for byte in name.bytes() {
+        let mut lower: SmallVec<[u8; 64]> = SmallVec::from_slice(name.as_bytes());
+        lower.make_ascii_lowercase();
+        let mut before = b'.';
+        for byte in lower.iter().copied() {
             match byte {
-                b'.' if label == 0 => return None,
-                b'.' => label = 0,
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => label += 1,
+                b'.' if before == b'.' => return None,
+                b'.' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => before = byte,
                 _ => return None,
             }
-            lower.push(byte.to_ascii_lowercase());
         }
-        if label == 0 {
+        if before == b'.' {
             return None;
         }
         let numeric = lower.last().is_some_and(u8::is_ascii_digit);

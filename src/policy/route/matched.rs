@@ -72,10 +72,11 @@ pub(super) fn value_of<'v>(values: &'v Values<'_>, name: &str) -> Option<&'v [u8
 
 /// The values that a hit gives a template's parameters, out of these segments.
 pub(super) fn values<'a>(hit: &Hit, pattern: &'a PathPattern, segments: &[&'a [u8]]) -> Values<'a> {
-    let depths = hit.captures.iter();
-    let captured =
-        depths.map(|depth| segments.get(usize::from(*depth)).copied().unwrap_or_default());
-    let mut values: Values<'a> = pattern.parameters().zip(captured.map(Cow::Borrowed)).collect();
+    let mut values = Values::new();
+    for (name, depth) in pattern.parameters().zip(&hit.captures) {
+        let value = segments.get(usize::from(*depth)).copied().unwrap_or_default();
+        values.push((name, Cow::Borrowed(value)));
+    }
     if let Some(name) = pattern.remainder() {
         let left = hit.remainder.and_then(|depth| segments.get(depth..)).unwrap_or_default();
         let joined = match left {

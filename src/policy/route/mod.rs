@@ -10,6 +10,8 @@
 mod fault;
 mod forest;
 mod host;
+mod hosts;
+mod literals;
 mod matched;
 mod method;
 mod overlap;

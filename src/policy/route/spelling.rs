@@ -68,26 +68,68 @@ pub(super) fn joined(path: &str) -> Vec<u8> {
 
 /// What stands in the raw bytes, and whether a `.` is among them.
 fn scan(path: &str) -> Result<(Marks, bool), Ambiguity> {
-    let mut marks = Marks::default();
-    let mut dots = false;
-    let mut after_slash = false;
+    let mut seen = 0;
+    let mut last = 0;
     for byte in path.bytes() {
-        let slash = byte == b'/';
-        match byte {
-            b'/' => marks.empty_segment |= after_slash,
-            b'.' => dots = true,
-            b'%' => marks.percent = true,
-            b';' => marks.semicolon = true,
-            b'\\' => marks.backslash = true,
-            b'A'..=b'Z' => marks.upper_case = true,
-            b'#' => return Err(Ambiguity::Fragment),
-            0..=b' ' | b'?' | 0x7f => return Err(Ambiguity::ControlCharacter),
-            0x80.. => return Err(Ambiguity::NonAscii),
-            _ => {}
-        }
-        after_slash = slash;
+        let kind = KINDS.get(usize::from(byte)).copied().unwrap_or(REFUSED);
+        seen |= kind | (kind & last & SLASH) << 1;
+        last = kind;
     }
-    Ok((marks, dots))
+    if seen & REFUSED != 0 {
+        return Err(refused(path));
+    }
+    let marks = Marks {
+        backslash: seen & BACKSLASH != 0,
+        empty_segment: seen & SLASHES != 0,
+        percent: seen & PERCENT != 0,
+        semicolon: seen & SEMICOLON != 0,
+        upper_case: seen & UPPER_CASE != 0,
+    };
+    Ok((marks, seen & DOT != 0))
+}
+
+const SLASH: u8 = 1;
+const SLASHES: u8 = 1 << 1;
+const DOT: u8 = 1 << 2;
+const PERCENT: u8 = 1 << 3;
+const SEMICOLON: u8 = 1 << 4;
+const BACKSLASH: u8 = 1 << 5;
+const UPPER_CASE: u8 = 1 << 6;
+const REFUSED: u8 = 1 << 7;
+
+/// What each byte is, so that a plain path costs one look and no branch a byte.
+static KINDS: [u8; 256] = kinds();
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses a bad index")]
+const fn kinds() -> [u8; 256] {
+    let mut kinds = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        kinds[byte as usize] = match byte {
+            b'/' => SLASH,
+            b'.' => DOT,
+            b'%' => PERCENT,
+            b';' => SEMICOLON,
+            b'\\' => BACKSLASH,
+            b'A'..=b'Z' => UPPER_CASE,
+            0..=b' ' | b'#' | b'?' | 0x7f.. => REFUSED,
+            _ => 0,
+        };
+        if byte == u8::MAX {
+            return kinds;
+        }
+        byte += 1;
+    }
+}
+
+/// What is wrong with the first byte that is refused raw.
+fn refused(path: &str) -> Ambiguity {
+    let first = path.bytes().find(|byte| KINDS.get(usize::from(*byte)) == Some(&REFUSED));
+    match first {
+        Some(b'#') => Ambiguity::Fragment,
+        Some(0x80..) => Ambiguity::NonAscii,
+        _ => Ambiguity::ControlCharacter,
+    }
 }
 
 /// What an escape that is none means.

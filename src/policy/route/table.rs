@@ -1,14 +1,12 @@
 //! The route table: which route governs a request, however the request is read.
 
-use std::collections::HashMap;
-
-use ahash::RandomState;
 use http::Method;
 use smallvec::SmallVec;
 
 use super::fault::{Ambiguity, RouteFault};
 use super::forest::{Beneath, Candidate, Endpoint, Folding, Forest, Hit, Segments};
-use super::host::{Host, HostPattern};
+use super::host::HostPattern;
+use super::hosts::Hosts;
 use super::matched::{Match, Params, Values, value_of, values};
 use super::method::{self, MethodSet};
 use super::overlap::{self, Overlap};
@@ -107,11 +105,9 @@ impl RouteTable {
         let judged = spelling::judge(path)?;
         let sought = Sought { hosts: self.hosts.candidates(host)?, method, path, judged };
         let raw = raw_segments(path);
-        let received: Segments<'_> = match &sought.judged.decoded {
-            Some(decoded) => split(decoded),
-            None => raw.iter().copied().collect(),
-        };
-        let outcome = self.look_up(&self.exact, &sought, &received);
+        let decoded = sought.judged.decoded.as_deref().map(split);
+        let received: &[&[u8]] = decoded.as_ref().map_or(&raw, |segments| segments);
+        let outcome = self.look_up(&self.exact, &sought, received);
         if sought.judged.marks.percent {
             outcome.refuse_encoded_literals(&raw)?;
         }
@@ -119,9 +115,9 @@ impl RouteTable {
             return Err(self.refusal(&sought, &outcome));
         };
         let pattern = &found.candidate.pattern;
-        let values: Values<'r> = match &sought.judged.decoded {
-            Some(_) => {
-                let decoded = values(&found.hit, pattern, &received);
+        let values: Values<'r> = match &decoded {
+            Some(segments) => {
+                let decoded = values(&found.hit, pattern, segments);
                 let names = pattern.parameters();
                 names.zip(decoded.iter().map(|(_, value)| value.to_vec().into())).collect()
             }
@@ -338,10 +334,11 @@ impl Outcome<'_> {
     fn routes(&self) -> SmallVec<[u32; 4]> {
         match self {
             Self::Nothing => SmallVec::new(),
-            Self::OtherMethods(endpoint, _) => {
-                let mut routes: SmallVec<[u32; 4]> =
-                    endpoint.candidates.iter().map(|candidate| candidate.route).collect();
+            Self::OtherMethods(endpoint, hit) => {
+                let takers = endpoint.candidates.iter().filter(|one| one.takes(hit.beneath));
+                let mut routes: SmallVec<[u32; 4]> = takers.map(|one| one.route).collect();
                 routes.sort_unstable();
+                routes.dedup();
                 routes
             }
             Self::Route(found) => SmallVec::from_slice(&[found.candidate.route]),
@@ -365,16 +362,19 @@ impl Outcome<'_> {
 
 /// The segments of a path as received, without a trailing slash.
 fn raw_segments(path: &str) -> Segments<'_> {
-    let rest = path.strip_prefix('/').unwrap_or(path);
-    trimmed(rest.as_bytes().split(|byte| *byte == b'/').collect())
+    separated(path.strip_prefix('/').unwrap_or(path).as_bytes(), b'/')
 }
 
 /// The segments of a reading, without a trailing slash.
 fn split(reading: &[u8]) -> Segments<'_> {
-    trimmed(reading.split(|byte| *byte == SEPARATOR).collect())
+    separated(reading, SEPARATOR)
 }
 
-fn trimmed(mut segments: Segments<'_>) -> Segments<'_> {
+fn separated(path: &[u8], separator: u8) -> Segments<'_> {
+    let mut segments = Segments::new();
+    for segment in path.split(|byte| *byte == separator) {
+        segments.push(segment);
+    }
     if segments.last().is_some_and(|segment| segment.is_empty()) {
         segments.pop();
     }
@@ -403,91 +403,4 @@ fn has_case(pattern: &PathPattern) -> bool {
         Segment::Literal(text) => fold_case(text.as_bytes()) != text.as_bytes(),
         Segment::Parameter(_) => false,
     })
-}
-
-/// The host patterns of all routes; a pattern is known by its place, which is also the place of
-/// its tree's root.
-#[derive(Debug, Default)]
-pub(super) struct Hosts {
-    pub(super) patterns: Vec<Option<HostPattern>>,
-    exact: HashMap<Box<str>, u32, RandomState>,
-    wildcards: HashMap<Box<str>, u32, RandomState>,
-    any: Option<u32>,
-}
-
-impl Hosts {
-    fn of(entries: &[Entry]) -> Self {
-        let mut hosts = Self::default();
-        for entry in entries {
-            if entry.hosts.is_empty() && hosts.any.is_none() {
-                hosts.any = Some(hosts.next());
-                hosts.patterns.push(None);
-            }
-            for pattern in &entry.hosts {
-                if hosts.place(pattern).is_none() {
-                    let next = hosts.next();
-                    match pattern {
-                        HostPattern::Exact(name) => hosts.exact.insert(name.clone(), next),
-                        HostPattern::Wildcard(name) => hosts.wildcards.insert(name.clone(), next),
-                    };
-                    hosts.patterns.push(Some(pattern.clone()));
-                }
-            }
-        }
-        hosts
-    }
-
-    fn next(&self) -> u32 {
-        u32::try_from(self.patterns.len()).unwrap_or(u32::MAX)
-    }
-
-    fn place(&self, pattern: &HostPattern) -> Option<u32> {
-        match pattern {
-            HostPattern::Exact(name) => self.exact.get(name).copied(),
-            HostPattern::Wildcard(name) => self.wildcards.get(name).copied(),
-        }
-    }
-
-    fn of_entry(&self, entry: &Entry) -> Vec<u32> {
-        if entry.hosts.is_empty() {
-            return self.any.into_iter().collect();
-        }
-        let mut places: Vec<u32> = entry.hosts.iter().filter_map(|host| self.place(host)).collect();
-        places.sort_unstable();
-        places.dedup();
-        places
-    }
-
-    pub(super) fn pattern(&self, place: u32) -> Option<&HostPattern> {
-        self.patterns.get(place as usize).and_then(Option::as_ref)
-    }
-
-    /// The places of the patterns that a host matches, narrowest first.
-    fn candidates(&self, host: &str) -> Result<SmallVec<[u32; 4]>, RouteFault> {
-        let mut places = SmallVec::new();
-        if !host.is_empty() {
-            let host = Host::parse(host).ok_or(RouteFault::MalformedHost)?;
-            if !self.exact.is_empty() {
-                places.extend(self.exact.get(host.as_str()).copied());
-            }
-            if !self.wildcards.is_empty() {
-                places.extend(
-                    host.domains().filter_map(|domain| self.wildcards.get(domain).copied()),
-                );
-            }
-        }
-        places.extend(self.any);
-        Ok(places)
-    }
-
-    /// The places of the patterns that take every host that this one takes, narrowest first,
-    /// itself left out.
-    pub(super) fn wider_than(&self, place: u32) -> Vec<u32> {
-        let Some(pattern) = self.pattern(place) else {
-            return Vec::new();
-        };
-        let domains =
-            pattern.wider_domains().filter_map(|domain| self.wildcards.get(domain).copied());
-        domains.chain(self.any).collect()
-    }
 }
