@@ -5,6 +5,7 @@ RUN apt-get update \
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+COPY benches benches
 RUN cargo build --release --locked --bin portcullis
 
 FROM debian:bookworm-slim
