@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::digest::Digest;
+use super::{digest::Digest, password::HashKind};
 use crate::model::{Cidr, Permission, PlanName, Role, Secret, Timestamp};
 
 /// An account with a password.
@@ -51,13 +51,14 @@ pub struct Accounts {
     users: HashMap<Arc<str>, Arc<User>>,
     subjects: HashMap<Arc<str>, Arc<str>>,
     keys: HashMap<Digest, Arc<ApiKey>>,
+    kinds: Vec<HashKind>,
 }
 
 impl Accounts {
     /// Gathers them; of two with one subject, username or digest the later stands (the compiler
     /// has refused such files).
     pub fn new(users: Vec<User>, keys: Vec<(Digest, ApiKey)>) -> Self {
-        let mut accounts = Self::default();
+        let mut accounts = Self { kinds: kinds(&users), ..Self::default() };
         for user in users {
             accounts.subjects.insert(user.username.clone(), user.subject.clone());
             accounts.users.insert(user.subject.clone(), Arc::new(user));
@@ -81,8 +82,26 @@ impl Accounts {
         self.keys.get(digest)
     }
 
+    /// The kinds of hashes in use, the costliest first; never none. Of more than eight the cheapest
+    /// are left out.
+    pub fn kinds(&self) -> &[HashKind] {
+        if self.kinds.is_empty() { &[HashKind::USUAL] } else { &self.kinds }
+    }
+
     /// All users, in no order.
     pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
         self.users.values()
     }
+}
+
+/// A password is checked against one hash of each kind, so that they are bounded.
+const MOST_KINDS: usize = 8;
+
+fn kinds(users: &[User]) -> Vec<HashKind> {
+    let hashes = users.iter().filter_map(|user| user.password.as_ref());
+    let mut kinds: Vec<HashKind> = hashes.filter_map(HashKind::of).collect();
+    kinds.sort_unstable_by_key(|kind| std::cmp::Reverse((kind.cost(), *kind)));
+    kinds.dedup();
+    kinds.truncate(MOST_KINDS);
+    kinds
 }

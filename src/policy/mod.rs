@@ -11,6 +11,7 @@ pub mod digest;
 pub mod forward;
 pub mod issuing;
 pub mod limit;
+pub mod password;
 pub mod problem;
 pub mod request;
 pub mod route;

@@ -1,0 +1,127 @@
+//! Kinds of password hashes: which function with which parameters, and so what checking one costs.
+
+use std::fmt;
+
+use crate::model::Secret;
+
+/// How a password hash was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HashKind {
+    /// Argon2id (RFC 9106), version 1.3.
+    Argon2id {
+        /// Memory in KiB.
+        memory: u32,
+        /// Passes.
+        passes: u32,
+        /// Lanes.
+        lanes: u32,
+        /// Bytes of the digest.
+        length: u32,
+    },
+    /// bcrypt, `$2a$`, `$2b$` or `$2y$`.
+    Bcrypt {
+        /// Binary logarithm of its rounds.
+        cost: u32,
+    },
+}
+
+impl HashKind {
+    /// What `portcullis hash-password` makes, and what is computed where nobody has a password.
+    pub const USUAL: Self = Self::Argon2id { memory: 19_456, passes: 2, lanes: 1, length: 32 };
+
+    /// What checking one costs, in microseconds of a processor of our days, by and large.
+    pub fn cost(self) -> u64 {
+        match self {
+            Self::Argon2id { memory, passes, .. } => u64::from(memory) * u64::from(passes) * 4 / 5,
+            Self::Bcrypt { cost } => 56_u64.checked_shl(cost).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// The kind of a hash in the usual text form; nothing if it is none that we check.
+    pub fn of(hash: &Secret) -> Option<Self> {
+        let text = std::str::from_utf8(hash.expose()).ok()?;
+        let mut parts = text.strip_prefix('$')?.split('$');
+        match parts.next()? {
+            "2a" | "2b" | "2y" if text.len() == 60 => {
+                let cost = parts.next().filter(|cost| cost.len() == 2)?.parse().ok()?;
+                Some(Self::Bcrypt { cost })
+            }
+            "argon2id" => {
+                let (version, terms) = (parts.next()?, parts.next()?);
+                let digest = parts.nth(1)?;
+                if version != "v=19" || parts.next().is_some() {
+                    return None;
+                }
+                let length = u32::try_from(digest.len() * 3 / 4).ok()?;
+                Self::argon2id(terms, length)
+            }
+            _ => None,
+        }
+    }
+
+    fn argon2id(terms: &str, length: u32) -> Option<Self> {
+        let (mut memory, mut passes, mut lanes) = (None, None, None);
+        for term in terms.split(',') {
+            let (name, value) = term.split_once('=')?;
+            let place = match name {
+                "m" => &mut memory,
+                "p" => &mut lanes,
+                "t" => &mut passes,
+                _ => return None,
+            };
+            if place.replace(value.parse().ok()?).is_some() {
+                return None;
+            }
+        }
+        Some(Self::Argon2id { memory: memory?, passes: passes?, lanes: lanes?, length })
+    }
+}
+
+/// As in logs: `bcrypt-12`, `argon2id-19456-2-1`.
+impl fmt::Display for HashKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argon2id { memory, passes, lanes, .. } => {
+                write!(f, "argon2id-{memory}-{passes}-{lanes}")
+            }
+            Self::Bcrypt { cost } => write!(f, "bcrypt-{cost:02}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(text: &str) -> Option<HashKind> {
+        HashKind::of(&Secret::new(text))
+    }
+
+    #[test]
+    fn the_kind_is_read_from_the_text() {
+        let bcrypt = "$2b$12$abcdefghijklmnopqrstuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu";
+        assert_eq!(bcrypt.len(), 60);
+        assert_eq!(kind(bcrypt), Some(HashKind::Bcrypt { cost: 12 }));
+        assert_eq!(kind(&bcrypt.replace("2b", "2y")), Some(HashKind::Bcrypt { cost: 12 }));
+        let argon2 = "$argon2id$v=19$m=19456,t=2,p=1$7swLxdSg49RGJ4hGpnzKGQ$+bZZe7rNFmpo+Tnjn4bQFlcVhekFGCWbSs/kQqTmDS4";
+        assert_eq!(kind(argon2), Some(HashKind::USUAL));
+        assert_eq!(kind(argon2).unwrap().to_string(), "argon2id-19456-2-1");
+    }
+
+    #[test]
+    fn what_we_do_not_check_has_no_kind() {
+        for text in [
+            "",
+            "plain",
+            "$2x$12$abcdefghijklmnopqrstuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu",
+            "$2b$12$short",
+            "$argon2i$v=19$m=19456,t=2,p=1$7swLxdSg49RGJ4hGpnzKGQ$+bZZe7rNFmpo",
+            "$argon2id$v=16$m=19456,t=2,p=1$7swLxdSg49RGJ4hGpnzKGQ$+bZZe7rNFmpo",
+            "$argon2id$v=19$m=19456,t=2$7swLxdSg49RGJ4hGpnzKGQ$+bZZe7rNFmpo",
+            "$argon2id$v=19$m=1,m=2,t=2,p=1$7swLxdSg49RGJ4hGpnzKGQ$+bZZe7rNFmpo",
+            "$argon2id$v=19$m=19456,t=2,p=1$7swLxdSg49RGJ4hGpnzKGQ",
+        ] {
+            assert_eq!(kind(text), None, "{text}");
+        }
+    }
+}
