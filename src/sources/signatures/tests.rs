@@ -146,7 +146,8 @@ fn none_is_no_algorithm_in_any_letter_case() {
 fn a_key_within_the_token_vouches_for_nothing() {
     let own = SigningKey::from_pem(fixture!("keys/ed25519.v2.pem"), EdDSA).unwrap();
     let jwk: Value =
-        serde_json::from_str(&crate::policy::authn::keys::published(&[own.clone()])).unwrap();
+        serde_json::from_str(&crate::policy::authn::keys::published(std::slice::from_ref(&own)))
+            .unwrap();
     let stranger = KeySet::from_jwks(fixture!("jwks.json"), &[ES256]).unwrap().0;
     let terms = issuer(stranger, &[ES256, EdDSA]);
     for header in [
