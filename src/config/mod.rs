@@ -8,14 +8,23 @@ pub mod authentication;
 pub mod codes;
 pub mod cors;
 pub mod defaults;
+pub mod diagnostic;
+pub mod document;
 pub mod headers;
 pub mod identity;
 pub mod issuers;
+mod later;
 pub mod limits;
+pub mod load;
 pub mod log;
+pub mod reading;
 pub mod roles;
 pub mod routes;
+mod scalar;
+pub mod schema;
 pub mod server;
+mod shape;
+pub mod source;
 pub mod suggest;
 pub mod token;
 pub mod upstreams;
@@ -26,6 +35,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::{PlanName, Role, UpstreamName};
+pub use load::{Loaded, load, load_text};
 use values::{List, Named, QuotaText};
 
 /// The file's shape.

@@ -228,6 +228,7 @@ impl Written for PasswordHash {
     const FORMAT: &'static str = "password-hash";
     const EXPECTS: &'static str = "a bcrypt or argon2id hash";
     const SECRET: bool = true;
+    const IN_CLEAR: bool = false;
 
     fn read(text: &str) -> Result<Self, ValueFault> {
         let kinds = ["$2a$", "$2b$", "$2y$", "$argon2id$"];

@@ -37,6 +37,10 @@ pub trait Written: Sized {
     const EXPANDS: bool = true;
     /// Whether it is never shown.
     const SECRET: bool = false;
+    /// Whether it gives away a secret when it stands in the file itself.
+    const IN_CLEAR: bool = Self::SECRET;
+    /// Whether a text of it may look like a number without quotes around it.
+    const NUMERIC: bool = false;
     /// A pattern for editors; what `read` accepts is what counts.
     const PATTERN: Option<&'static str> = None;
 

@@ -142,6 +142,7 @@ pub struct Sha256Hex(pub [u8; 32]);
 impl Written for Sha256Hex {
     const FORMAT: &'static str = "sha256";
     const EXPECTS: &'static str = "a SHA-256 digest of 64 hexadecimal digits";
+    const NUMERIC: bool = true;
     const PATTERN: Option<&'static str> = Some("^[0-9A-Fa-f]{64}$");
 
     fn read(text: &str) -> Result<Self, ValueFault> {

@@ -73,6 +73,7 @@ language!(
 );
 
 /// How one notation is read.
+#[derive(Debug)]
 pub struct Rule {
     /// The notation's name: the `format` of its schema.
     pub format: &'static str,
@@ -82,6 +83,10 @@ pub struct Rule {
     pub expands: bool,
     /// Whether the value is never shown.
     pub secret: bool,
+    /// Whether it gives away a secret when it stands in the file itself.
+    pub in_clear: bool,
+    /// Whether a text of it may look like a number.
+    pub numeric: bool,
     /// Whether the text is in the notation.
     pub judge: fn(&str) -> Result<(), ValueFault>,
 }
@@ -92,6 +97,8 @@ const fn rule<T: Written>() -> Rule {
         expects: T::EXPECTS,
         expands: T::EXPANDS,
         secret: T::SECRET,
+        in_clear: T::IN_CLEAR,
+        numeric: T::NUMERIC,
         judge: |text| T::read(text).map(drop),
     }
 }

@@ -1,0 +1,86 @@
+//! What later versions bring. It is refused by name, never ignored: whoever writes `tls` must not
+//! end up without.
+
+/// What a later version brings.
+enum Later {
+    /// A key.
+    Key,
+    /// More than one item of a list.
+    Items,
+    /// A word.
+    Word(&'static str),
+}
+
+/// Paths of keys, without indexes; `*` is any key of a map.
+const LATER: &[(&str, Later)] = &[
+    ("authentication.client_cert", Later::Key),
+    ("authentication.forward_auth", Later::Key),
+    ("authentication.introspection", Later::Key),
+    ("authentication.jwt.*.claims.preset", Later::Key),
+    ("authentication.jwt.*.discovery", Later::Key),
+    ("authentication.jwt.*.jwks_url", Later::Key),
+    ("authentication.jwt.*.refresh", Later::Key),
+    ("defaults.streams", Later::Key),
+    ("identity.assertion", Later::Key),
+    ("routes.streams", Later::Key),
+    ("server.http2", Later::Key),
+    ("server.limits.connections", Later::Key),
+    ("server.limits.connections_per_ip", Later::Key),
+    ("server.listen.proxy_protocol", Later::Key),
+    ("server.listen.redirect_https", Later::Key),
+    ("server.listen.tls", Later::Key),
+    ("server.resolver", Later::Key),
+    ("server.upgrade_socket", Later::Key),
+    ("shared_state", Later::Key),
+    ("state_dir", Later::Key),
+    ("store", Later::Key),
+    ("store_max_stale", Later::Key),
+    ("token.refresh_ttl", Later::Key),
+    ("token.revoke_path", Later::Key),
+    ("tracing", Later::Key),
+    ("upstreams.*.ejection", Later::Key),
+    ("upstreams.*.health_check", Later::Key),
+    ("upstreams.*.limits", Later::Key),
+    ("upstreams.*.load_balance", Later::Key),
+    ("upstreams.*.protocol", Later::Word("http2")),
+    ("upstreams.*.retries", Later::Key),
+    ("upstreams.*.slow_start", Later::Key),
+    ("upstreams.*.targets", Later::Items),
+    ("upstreams.*.tls", Later::Key),
+];
+
+/// Whether a later version knows this key.
+pub(super) fn brings_key(path: &[&str]) -> bool {
+    LATER.iter().any(|(pattern, later)| matches!(later, Later::Key) && fits(pattern, path))
+}
+
+/// Whether a later version takes more items here.
+pub(super) fn brings_items(path: &[&str]) -> bool {
+    LATER.iter().any(|(pattern, later)| matches!(later, Later::Items) && fits(pattern, path))
+}
+
+/// Whether a later version takes this word here.
+pub(super) fn brings_word(path: &[&str], text: &str) -> bool {
+    let is_word = |later: &Later| matches!(later, Later::Word(word) if *word == text);
+    LATER.iter().any(|(pattern, later)| is_word(later) && fits(pattern, path))
+}
+
+fn fits(pattern: &str, path: &[&str]) -> bool {
+    let steps = || pattern.split('.');
+    steps().count() == path.len()
+        && steps().zip(path).all(|(step, key)| step == "*" || step == *key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_is_any_one_key() {
+        assert!(brings_key(&["upstreams", "app", "tls"]));
+        assert!(!brings_key(&["upstreams", "tls"]));
+        assert!(!brings_key(&["upstreams", "app", "timeouts"]));
+        assert!(brings_word(&["upstreams", "app", "protocol"], "http2"));
+        assert!(brings_items(&["upstreams", "app", "targets"]));
+    }
+}

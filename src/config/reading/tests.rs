@@ -1,0 +1,391 @@
+use super::*;
+use crate::config::{
+    diagnostic::to_text,
+    document::MAX_DEPTH,
+    load::{Loaded, load_text},
+    values::{Period, SecretSource},
+};
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "PORT" => Some("8080".to_owned()),
+        "WORKERS" => Some(" 4 ".to_owned()),
+        "YES" => Some("true".to_owned()),
+        "TRAP" => Some("x\nadmin: { token: stolen }".to_owned()),
+        "LIST" => Some("[a, b]".to_owned()),
+        "SECRET" => Some("hunter2-hunter2-hunter2-hunter2-hunter2".to_owned()),
+        "EMPTY" => Some(String::new()),
+        _ => None,
+    }
+}
+
+fn load(text: &str) -> Loaded {
+    load_text("gateway.yaml", text, &environment)
+}
+
+/// Every fault as `line:column code message | help`.
+fn faults(text: &str) -> Vec<String> {
+    let line = |fault: &Diagnostic| {
+        let span = fault.span.as_ref().map(|span| span.start());
+        let place = span.map_or_else(String::new, |at| format!("{}:{} ", at.line, at.column));
+        let help = fault.help.as_deref().map_or_else(String::new, |help| format!(" | {help}"));
+        format!("{place}{} {}{help}", fault.code, fault.message)
+    };
+    load(text).diagnostics.iter().map(line).collect()
+}
+
+fn codes_of(text: &str) -> Vec<&'static str> {
+    load(text).diagnostics.iter().map(|fault| fault.code).collect()
+}
+
+#[test]
+fn ten_faults_in_ten_sections_are_ten_diagnostics() {
+    let text = "\
+server: { drain_delay: 5 }
+admin: { listen: localhost:9090 }
+log: { level: verbose }
+upstreams: { app: https://app.internal }
+authentication: { api_keys: { reject_status: 404 } }
+users: [{ usrname: alice }]
+roles: { admin: { permissions: ['a b'] } }
+plans: { default: }
+identity: { strip: 'X-Who' }
+routes: [{ match: { path: /, methods: [get] }, timeouts: { response: 1 s } }]
+";
+    insta::assert_snapshot!(faults(text).join("\n"), @r#"
+    1:24 invalid-value a duration needs a unit | write the unit too: `ms`, `s`, `m`, `h` or `d`
+    2:18 invalid-value expected an address and a port such as `0.0.0.0:8080` or `[::]:8080`, found `localhost:9090` | write `127.0.0.1:9090`
+    3:15 invalid-value expected `error`, `warn`, `info`, `debug` or `trace`, found `verbose`
+    4:19 not-available an `https` upstream is not available in this version
+    5:46 invalid-value expected `401` or `403`, found 404
+    6:11 unknown-key unknown key `usrname` | did you mean `username`?
+    7:33 invalid-value a permission is visible ASCII without spaces, `"` and `\`
+    8:10 null-value `default` has no value | give it a value, or remove the line; `[]` and `{}` are values
+    9:20 wrong-type expected a list, found `X-Who` | write a list: `[X-Who]`
+    10:40 invalid-value methods are written in capitals | write `GET`
+    10:70 invalid-value expected a duration such as `500ms`, `30s`, `10m`, `2h` or `14d`, found `1 s`
+    "#);
+}
+
+#[test]
+fn null_is_a_fault_everywhere() {
+    for text in [
+        "server:\n",
+        "server: ~\n",
+        "server: { listen: null }\n",
+        "routes:\n  -\n",
+        "routes: [{ match: { path: / }, allow: }]\n",
+        "defaults: { cors: }\n",
+        "defaults: { security_headers: { X-Frame-Options: } }\n",
+        "roles: { user: }\n",
+        "roles: { user: { permissions: [~] } }\n",
+        "token: { secret: }\n",
+        "identity: { headers: { X-A: Null } }\n",
+        "users: NULL\n",
+    ] {
+        assert_eq!(codes_of(text), [codes::NULL_VALUE], "{text}");
+    }
+    assert!(codes_of("routes: []\nserver: {}\n").is_empty());
+}
+
+#[test]
+fn an_unknown_key_is_a_fault_that_offers_the_nearest() {
+    let text = "\
+servers: {}
+routes:
+  - match: { path: / }
+    ratelimit: false
+    methods: [GET]
+    banana: 1
+log: { colour: true }
+";
+    insta::assert_snapshot!(faults(text).join("\n"), @r#"
+    1:1 unknown-key unknown key `servers` | did you mean `server`?
+    4:5 unknown-key unknown key `ratelimit` | did you mean `rate_limit`?
+    5:5 unknown-key unknown key `methods` | `methods` stands under `match`
+    6:5 unknown-key unknown key `banana`
+    7:8 unknown-key unknown key `colour` | known here: `access`, `format`, `identity`, `level`
+    "#);
+}
+
+#[test]
+fn a_required_key_that_is_missing_is_named() {
+    let text = "routes:\n  - name: a\n  - match: {}\nauthentication: { jwt: { corp: {} } }\n";
+    insta::assert_snapshot!(faults(text).join("\n"), @r#"
+    2:5 missing-key the key `match` is missing | `match` is a mapping
+    3:5 missing-key the key `path` is missing | `path` is a path template such as `/users/{id}`, or a list
+    4:26 missing-key the key `algorithms` is missing | `algorithms` is a list
+    "#);
+}
+
+#[test]
+fn a_value_of_another_type_says_what_is_wanted() {
+    let text = "\
+server: { workers: many, listen: [[]], trusted_proxies: 10.0.0.0/8 }
+log: { access: 'yes', identity: on, format: 3 }
+users: { alice: {} }
+routes:
+  - match: /users
+    cors: true
+    auth: nonee
+    forward_credentials: \"true\"
+    upstream: 7
+    allow: { roles: admin, owner: [id] }
+    rate_limit: 10/minute
+    respond: { status: '200', body: 5 }
+    redirect: { to: /x, status: 200 }
+";
+    insta::assert_snapshot!(faults(text).join("\n"), @r#"
+    1:20 invalid-value expected `auto`, or a whole number, found `many`
+    1:35 wrong-type expected an address and a port such as `0.0.0.0:8080` or `[::]:8080`, or a mapping, found a list
+    1:57 wrong-type expected a list, found `10.0.0.0/8` | write a list: `[10.0.0.0/8]`
+    2:16 wrong-type expected `true` or `false`, found `yes`
+    2:33 wrong-type expected `true` or `false`, found `on`
+    2:45 wrong-type expected `json` or `text`, found 3
+    3:1 wrong-type expected a list, found a mapping | begin each item of a list with `-`
+    5:12 wrong-type expected a mapping, found `/users`
+    6:11 wrong-type expected `false`, or `upstream`, or a mapping, found true | `false` switches it off; to have it, remove the key or write its settings
+    7:11 invalid-value expected a method: `jwt`, `jwt:NAME`, `jwt:token`, `api_key` or `basic`, found `nonee` | did you mean `none`?
+    8:26 wrong-type expected `true` or `false`, found `true` | write `true` without quotes
+    9:15 wrong-type expected the name of an upstream, or a URL such as `http://127.0.0.1:9000`, found 7 | for text, put it in quotes: `"7"`
+    10:21 wrong-type expected a list, found `admin` | write a list: `[admin]`
+    10:28 wrong-type expected text, or a mapping, found a list
+    11:17 wrong-type expected `false`, or a mapping, or a list, found `10/minute`
+    12:24 wrong-type expected a whole number, found `200` | write the number without quotes
+    12:37 wrong-type expected text, found 5 | for text, put it in quotes: `"5"`
+    13:33 invalid-value expected `301`, `302`, `303`, `307` or `308`, found 200
+    "#);
+}
+
+#[test]
+fn variables_are_read_as_the_type_that_the_key_wants() {
+    let text = "\
+server:
+  listen: 127.0.0.1:${PORT}
+  workers: ${WORKERS}
+  drain_delay: ${DELAY:-5s}
+log: { access: '${NO:-false}', level: '${LEVEL:-warn}' }
+defaults: { cors: '${CORS:-false}' }
+routes: [{ match: { path: / }, forward_credentials: '${YES}', name: '$${PORT}' }]
+";
+    let loaded = load(text);
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+    let config = &loaded.config;
+    let listen = config.server.listen.as_ref().unwrap();
+    assert_eq!(listen.as_slice()[0].address().0.port(), 8080);
+    assert_eq!(config.server.drain_delay, Period::seconds(5));
+    assert!(!config.log.access);
+    let (_, route) = config.routes.iter().next().unwrap();
+    assert_eq!(route.forward_credentials, Some(true));
+    assert_eq!(route.name.as_ref().unwrap().as_str(), "${PORT}");
+}
+
+#[test]
+fn a_variable_cannot_inject_structure() {
+    let loaded = load("users: [{ username: a, roles: ['${LIST}'] }]\nlog: { level: '${TRAP}' }\n");
+    let (_, user) = loaded.config.users.iter().next().unwrap();
+    assert_eq!(user.roles[0].as_str(), "[a, b]");
+    assert_eq!(loaded.diagnostics.len(), 1);
+    assert!(loaded.config.admin.token.is_none());
+    assert_eq!(codes_of("users: ${LIST}\n"), [codes::WRONG_TYPE]);
+}
+
+#[test]
+fn templates_and_expressions_and_keys_keep_their_braces() {
+    let text = "\
+identity: { headers: { X-A: '{principal.subject}${PORT}' } }
+routes:
+  - match: { path: '/${PORT}' }
+    allow: { when: \"claims.a == '${PORT}'\" }
+plans: { '${PORT}': 1/s }
+";
+    let loaded = load(text);
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+    let headers = loaded.config.identity.headers.as_ref().unwrap();
+    assert_eq!(headers.iter().next().unwrap().1.as_str(), "{principal.subject}${PORT}");
+    let (_, route) = loaded.config.routes.iter().next().unwrap();
+    assert_eq!(route.matches.path.as_slice()[0].as_str(), "/${PORT}");
+    assert_eq!(loaded.config.plans.names().next().unwrap().as_str(), "${PORT}");
+}
+
+#[test]
+fn a_variable_that_is_not_there_is_pointed_at() {
+    let text = "token:\n  issuer: a${NOWHERE}\n  audience: ${EMPTY}\n  secret: ${\n";
+    insta::assert_snapshot!(faults(text).join("\n"), @r#"
+    2:12 unset-variable the environment variable `NOWHERE` is not set | set it, or give a default: `${NOWHERE:-default}`
+    3:13 invalid-value the text is empty, over 2048 bytes, or has control characters
+    4:11 invalid-variable `${…}` is not `${NAME}` or `${NAME:-default}` | write `$${` for a literal `${`
+    "#);
+}
+
+#[test]
+fn what_a_variable_holds_is_never_shown() {
+    for text in [
+        "server: { listen: '${SECRET}' }",
+        "routes: [{ match: { path: / }, auth: '${SECRET}' }]",
+        "log: { level: '${SECRET}' }",
+        "server: { workers: '${SECRET}' }",
+        "users: [{ username: a, password: '${SECRET}' }]",
+        "authentication: { jwt: { a: { algorithms: ['${SECRET}'] } } }",
+    ] {
+        let loaded = load(text);
+        assert_eq!(loaded.diagnostics.len(), 1, "{text}");
+        let fault = &loaded.diagnostics[0];
+        let shown = format!("{}{}", fault.to_json(), to_text(std::slice::from_ref(fault), false));
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("${SECRET}"), "{shown}");
+    }
+}
+
+#[test]
+fn a_line_with_a_secret_on_it_is_shown_without_it() {
+    for text in [
+        "token: { secret: hunter2, pth: /x }",
+        "token: { secret: [hunter2, { base64: hunter2hunter2= }], pth: /x }",
+        "token: { secret: { base64: '#hunter2' }, pth: /x }",
+        "token: { secert: hunter2 }",
+        "admin: { token: hunter2, listen: here }",
+        "users: [{ username: a, password: hunter2, id: 7 }]",
+        "token: { secret: { fiel: hunter2, base46: [hunter2] } }",
+        "upstreams: { app: 'http://user:hunter2@app' }",
+        "routes: [{ match: { path: / }, request: { headers: { set: { Authorization: hunter2, 'a b': c } } } }]",
+        "token: { secret: \"hunter2\n  more\", pth: /x",
+    ] {
+        let loaded = load(text);
+        assert!(loaded.is_faulty(), "{text}");
+        for fault in &loaded.diagnostics {
+            let shown = to_text(std::slice::from_ref(fault), false);
+            let json = fault.to_json().to_string();
+            assert!(!shown.contains("hunter2") && !json.contains("hunter2"), "{shown}{json}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_secret_is_a_fault_but_for_the_admin_token() {
+    assert_eq!(codes_of("token: { secret: '' }"), [codes::EMPTY_SECRET]);
+    assert_eq!(codes_of("token: { secret: '${EMPTY}' }"), [codes::EMPTY_SECRET]);
+    assert_eq!(codes_of("token: { secret: { base64: '' } }"), [codes::EMPTY_SECRET]);
+    let loaded = load("admin: { token: '${EMPTY}' }");
+    assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
+    let token = loaded.config.admin.token.unwrap();
+    assert!(matches!(token, SecretSource::Text(text) if text.0.is_empty()));
+}
+
+#[test]
+fn a_secret_in_clear_is_warned_of() {
+    assert_eq!(codes_of("token: { secret: hunter2 }"), [codes::SECRET_IN_CLEAR]);
+    assert!(codes_of("token: { secret: '${SECRET}' }").is_empty());
+    assert!(codes_of("users: [{ username: a, password: $2b$12$x }]").is_empty());
+}
+
+#[test]
+fn false_switches_off_where_that_is_a_value() {
+    let text = "\
+defaults: { cors: false, rate_limit: false, security_headers: { X-Frame-Options: false } }
+authentication: { failure_limit: false }
+token: { login_limit: false }
+routes: [{ match: { path: / }, security_headers: false, cors: false, rate_limit: false }]
+";
+    assert!(faults(text).is_empty(), "{:?}", faults(text));
+    assert_eq!(codes_of("roles: false\n"), [codes::WRONG_TYPE]);
+    assert_eq!(codes_of("token: false\n"), [codes::WRONG_TYPE]);
+}
+
+#[test]
+fn what_a_later_version_brings_is_refused_by_name() {
+    for text in [
+        "server: { listen: [{ address: 127.0.0.1:1, tls: {} }] }",
+        "server: { listen: { address: 127.0.0.1:1, proxy_protocol: true } }",
+        "server: { http2: false }",
+        "server: { limits: { connections: 5 } }",
+        "tracing: { sample: 1 }",
+        "store: sqlite:x.db",
+        "upstreams: { app: { targets: [http://a], load_balance: random } }",
+        "upstreams: { app: { targets: [http://a, http://b] } }",
+        "upstreams: { app: { targets: [http://a], protocol: http2 } }",
+        "upstreams: { app: { targets: [https://a] } }",
+        "authentication: { jwt: { a: { algorithms: [RS256], discovery: true } } }",
+        "authentication: { jwt: { a: { algorithms: [RS256], claims: { preset: x } } } }",
+        "authentication: { jwt: { a: { algorithms: [RS256], take_from: [cookie:a] } } }",
+        "authentication: { client_cert: { subject: cn } }",
+        "token: { refresh_ttl: 1d }",
+        "identity: { assertion: {} }",
+        "routes: [{ match: { path: / }, streams: {} }]",
+        "routes: [{ match: { path: / }, auth: client_cert }]",
+        "routes: [{ match: { path: / }, auth: [forward_auth:legacy] }]",
+        "defaults: { auth: { optional: [introspection:a] } }",
+    ] {
+        let loaded = load(text);
+        let codes: Vec<_> = loaded.diagnostics.iter().map(|fault| fault.code).collect();
+        assert_eq!(codes, [codes::NOT_AVAILABLE], "{text}");
+        assert!(loaded.diagnostics[0].message.ends_with("not available in this version"));
+    }
+}
+
+#[test]
+fn a_faulty_item_is_a_hole_and_the_others_keep_their_index() {
+    let text = "\
+routes:
+  - match: { path: /a }
+  - match: { path: /b }
+    bogus: 1
+  - match: { path: /c }
+upstreams: { app: 'http://a', bad: 7 }
+";
+    let loaded = load(text);
+    let indexes: Vec<_> = loaded.config.routes.iter().map(|(index, _)| index).collect();
+    assert_eq!(indexes, [0, 2]);
+    assert_eq!(loaded.config.routes.len(), 3);
+    assert!(loaded.config.upstreams.has(&"bad".into()), "its name is known");
+    assert!(loaded.config.upstreams.find(&"bad".into()).is_none());
+    assert!(loaded.faulty.touches("routes[1]") && !loaded.faulty.touches("routes[0]"));
+}
+
+#[test]
+fn a_faulty_section_leaves_the_others_standing() {
+    let loaded = load("token: 5\nlog: { level: debug, format: yaml }\nserver: { workers: 2 }\n");
+    assert_eq!(loaded.diagnostics.len(), 2);
+    assert!(loaded.config.token.is_none() && loaded.faulty.touches("token"));
+    assert_eq!(loaded.config.log.level, crate::config::log::LogLevel::Debug);
+}
+
+#[test]
+fn faults_beyond_the_first_200_are_counted() {
+    let text: String = (0..1000).map(|n| format!("k{n}: 1\n")).collect();
+    let loaded = load(&text);
+    assert_eq!(loaded.diagnostics.len(), 201);
+    assert_eq!(loaded.diagnostics[0].code, codes::TOO_MANY_FAULTS);
+    assert_eq!(loaded.diagnostics[0].message, "800 faults more are not shown");
+}
+
+#[test]
+fn the_outermost_value_is_a_mapping() {
+    assert_eq!(codes_of("- a\n"), [codes::WRONG_TYPE]);
+    assert_eq!(codes_of("hello\n"), [codes::WRONG_TYPE]);
+    assert_eq!(codes_of("~\n"), [codes::NULL_VALUE]);
+    let deep = format!("users: {}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
+    assert_eq!(codes_of(&deep), [codes::TOO_DEEP]);
+}
+
+#[test]
+fn text_with_the_look_of_a_number_stays_what_it_is() {
+    let digest = "1".repeat(64);
+    let text =
+        format!("authentication: {{ api_keys: {{ keys: [{{ id: a, sha256: {digest} }}] }} }}");
+    assert!(faults(&text).is_empty(), "{:?}", faults(&text));
+    assert_eq!(
+        faults("token: { issuer: 1.10 }"),
+        ["1:18 wrong-type expected text, found 1.10 | for text, put it in quotes: `\"1.10\"`"]
+    );
+}
+
+#[test]
+fn faults_stand_in_the_order_of_the_file() {
+    let places: Vec<_> = load("b: 1\na: 1\nlog: { z: 1 }\nlog: 2\n")
+        .diagnostics
+        .iter()
+        .map(|fault| fault.span.as_ref().unwrap().range().start)
+        .collect();
+    assert!(places.is_sorted() && places.len() == 4, "{places:?}");
+}
