@@ -5,11 +5,15 @@
 //! method. `hot` asks for ten paths again and again, `spread` for a thousand all over the table,
 //! so that it shows the cost of cold memory too.
 
-use divan::{Bencher, black_box, counter::ItemsCount};
+use divan::{AllocProfiler, Bencher, black_box, counter::ItemsCount};
 use http::Method;
 use portcullis::policy::route::{
     Distinguishes, Entry, HostPattern, MethodSet, PathPattern, RouteTable,
 };
+
+/// Counts allocations: a plain path has none.
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
 const SIZES: [usize; 3] = [10, 1_000, 10_000];
 

@@ -210,7 +210,12 @@ impl PathWriter {
 
 /// Refuses what is refused of every path, and a beginning other than a single `/`.
 fn refuse_ambiguous(path: &str) -> Result<(), Ambiguity> {
-    if !path.starts_with('/') || path.starts_with("//") {
+    let Some(rest) = path.strip_prefix('/') else {
+        return Err(Ambiguity::Start);
+    };
+    // URL parsers take `/\name/` and, with `;…` dropped, `/;/name/` for `//name/`: an authority.
+    let first = rest.split_once(['/', '\\']).map(|(first, _)| first);
+    if first.is_some_and(|first| first.split(';').next() == Some("")) {
         return Err(Ambiguity::Start);
     }
     spelling::judge(path).map(drop)
@@ -250,6 +255,10 @@ mod tests {
     fn what_a_stripped_prefix_leaves_is_judged() {
         assert_eq!(strip("/api", "/api//admin"), Err(Ambiguity::Start.into()));
         assert_eq!(strip("/api", "/api//"), Err(Ambiguity::Start.into()));
+        for path in ["/api/\\x/admin", "/api/;/x/admin", "/api/;a\\x/admin", "/api/\\"] {
+            assert_eq!(strip("/api", path), Err(Ambiguity::Start.into()), "{path}");
+        }
+        assert_eq!(strip("/api", "/api/;x"), Ok("/;x"));
         assert_eq!(strip("/api", "/api/../admin"), Err(Ambiguity::DotSegment.into()));
     }
 
@@ -326,6 +335,6 @@ mod tests {
         assert_eq!(rest("/v.", "./a"), Ok("/v../a".to_owned()));
         assert_eq!(rest("/.", "./a"), Err(Ambiguity::DotSegment.into()));
         assert_eq!(rest("/v%2", "e"), Ok("/v%2e".to_owned()));
-        assert_eq!(rest("/a?", "b"), Err(Ambiguity::ControlCharacter.into()));
+        assert_eq!(rest("/a?", "../b").as_deref(), Ok("/a?../b"));
     }
 }

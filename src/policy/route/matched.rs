@@ -70,8 +70,14 @@ pub(super) fn value_of<'v>(values: &'v Values<'_>, name: &str) -> Option<&'v [u8
     values.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
 }
 
-/// The values that a hit gives a template's parameters, out of these segments.
-pub(super) fn values<'a>(hit: &Hit, pattern: &'a PathPattern, segments: &[&'a [u8]]) -> Values<'a> {
+/// The values that a hit gives a template's parameters, out of these segments. `whole` are the
+/// segments of the remainder in one piece, where they lie in one.
+pub(super) fn values<'a>(
+    hit: &Hit,
+    pattern: &'a PathPattern,
+    segments: &[&'a [u8]],
+    whole: Option<&'a [u8]>,
+) -> Values<'a> {
     let mut values = Values::new();
     for (name, depth) in pattern.parameters().zip(&hit.captures) {
         let value = segments.get(usize::from(*depth)).copied().unwrap_or_default();
@@ -79,9 +85,10 @@ pub(super) fn values<'a>(hit: &Hit, pattern: &'a PathPattern, segments: &[&'a [u
     }
     if let Some(name) = pattern.remainder() {
         let left = hit.remainder.and_then(|depth| segments.get(depth..)).unwrap_or_default();
-        let joined = match left {
-            [only] => Cow::Borrowed(*only),
-            several => Cow::Owned(several.join(&b'/')),
+        let joined = match (whole, left) {
+            (Some(whole), _) => Cow::Borrowed(whole),
+            (None, [only]) => Cow::Borrowed(*only),
+            (None, several) => Cow::Owned(several.join(&b'/')),
         };
         values.push((name, joined));
     }

@@ -33,23 +33,20 @@ impl Marks {
     }
 }
 
-/// Judges a path as received, which begins with `/`. One pass and no allocation unless it holds
-/// `%`, `;` or `\`.
+/// Judges a path as received, which begins with `/`. No allocation unless it holds `%`.
 ///
 /// # Errors
 /// A dot segment, a control character or whitespace, a byte outside ASCII, `#`, an invalid
 /// percent-encoding; the first two also percent-encoded once or twice.
 pub(in crate::policy) fn judge(path: &str) -> Result<Judged, Ambiguity> {
     let (marks, dots) = scan(path)?;
-    if !(dots || marks.percent) {
-        return Ok(Judged { marks, decoded: None });
+    if dots {
+        refuse_dot_segments(path.as_bytes())?;
     }
-    let raw = joined(path);
     if !marks.percent {
-        refuse_dot_segments(&raw)?;
         return Ok(Judged { marks, decoded: None });
     }
-    let once = decode(&raw, Escapes::MustBeValid)?;
+    let once = decode(&joined(path), Escapes::MustBeValid)?;
     refuse_dot_segments(&once)?;
     refuse_odd_encodings(&once)?;
     if once.contains(&b'%') {

@@ -115,17 +115,17 @@ impl RouteTable {
             return Err(self.refusal(&sought, &outcome));
         };
         let pattern = &found.candidate.pattern;
+        let named = found.hit.remainder.filter(|_| pattern.remainder().is_some());
+        let remainder = named.map(|depth| remainder_of(path, &raw, depth));
         let values: Values<'r> = match &decoded {
             Some(segments) => {
-                let decoded = values(&found.hit, pattern, segments);
+                let decoded = values(&found.hit, pattern, segments, None);
                 let names = pattern.parameters();
                 names.zip(decoded.iter().map(|(_, value)| value.to_vec().into())).collect()
             }
-            None => values(&found.hit, pattern, &raw),
+            None => values(&found.hit, pattern, &raw, remainder.map(without_trailing_slash)),
         };
         self.confirm(&sought, &found, &values)?;
-        let remainder = found.hit.remainder.map(|depth| remainder_of(path, &raw, depth));
-        let remainder = remainder.filter(|_| pattern.remainder().is_some());
         let route = found.candidate.route as usize;
         Ok(Match { route, pattern, params: Params::new(values, remainder) })
     }
@@ -222,7 +222,7 @@ impl RouteTable {
             if other.candidate.route != found.candidate.route {
                 return Err(Ambiguity::OtherRoute { reading: shown(reading) });
             }
-            let read = self::values(&other.hit, &other.candidate.pattern, segments);
+            let read = self::values(&other.hit, &other.candidate.pattern, segments, None);
             for name in &entry.guarded {
                 let value = value_of(values, name);
                 if !same(value, value_of(&read, name)) {
@@ -385,6 +385,10 @@ fn separated(path: &[u8], separator: u8) -> Segments<'_> {
 fn remainder_of<'r>(path: &'r str, raw: &[&[u8]], depth: usize) -> &'r str {
     let before: usize = raw.iter().take(depth).map(|segment| segment.len() + 1).sum();
     path.get(before + 1..).unwrap_or_default()
+}
+
+fn without_trailing_slash(remainder: &str) -> &[u8] {
+    remainder.strip_suffix('/').unwrap_or(remainder).as_bytes()
 }
 
 /// Whether a parameter has the same value in two readings, letter case apart.
