@@ -6,8 +6,6 @@
 
 mod jws;
 mod principal;
-#[cfg(test)]
-mod tests;
 mod verified;
 
 use std::{sync::Arc, time::Duration};
