@@ -24,8 +24,12 @@ impl<'q> Parameter<'q> {
 
     /// Whether an application reads this name, in whatever spelling it came: `%61pi_key` too.
     pub fn is_named(&self, name: &str) -> bool {
-        let written = self.written.split_once('=').map_or(self.written, |(name, _)| name);
-        *decoded(written) == *name.as_bytes()
+        *self.name() == *name.as_bytes()
+    }
+
+    /// Its name, decoded.
+    pub fn name(&self) -> Cow<'q, [u8]> {
+        decoded(self.written.split_once('=').map_or(self.written, |(name, _)| name))
     }
 
     /// Its value, decoded; empty if it has none.
