@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::*;
 use crate::model::{Claims, CredentialKind, IssuerName};
 

@@ -135,9 +135,8 @@ impl State {
         }
     }
 
-    /// Gives back a place that was taken at `taken`, as far as it is still held at `now`. No more
-    /// places are free then than if it had not been taken (but a fixed window that it opened, and
-    /// that others have joined, keeps its beginning).
+    /// Gives back a place that was taken at `taken`, as far as it is still held at `now`. Whatever
+    /// else is counted stays so for as long as it was to be.
     pub fn give_back(&mut self, pace: &Pace, taken: Timestamp, now: Timestamp) {
         let (taken, now) = (taken.micros(), now.micros());
         match (self, pace.algorithm) {

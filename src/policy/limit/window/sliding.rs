@@ -1,11 +1,11 @@
 //! Never more than the amount in any window of that length.
 //!
-//! An exact log would keep a time for every request. This one gathers those that come within a
-//! sixtieth of a window after a first one into a slot, keeps the time of the *last*, and frees all
-//! of them together, one window after it. Hence a place is never freed early, and at most 1/60 of
-//! the window late; where requests are further apart than that the log is exact. A counter holds
-//! only slots with requests in them, 62 at most, so one that has seen a single request is small
-//! (and a flood of fresh keys cheap).
+//! An exact log would keep a time for every request. This one keeps a time for every sixtieth of a
+//! window in which something was counted, that of the *last* request there, and frees all of that
+//! sixtieth together, one window after it. Hence a place is never freed early, and at most 1/60 of
+//! the window late; with fewer than one request in each sixtieth the log is exact. A counter holds
+//! as many slots as it has busy sixtieths, 62 at most, so one that has seen a single request is
+//! small (and a flood of fresh keys cheap).
 
 use smallvec::SmallVec;
 
@@ -18,8 +18,6 @@ const SLOTS_PER_WINDOW: i64 = 60;
 pub struct SlidingWindow {
     // INVARIANT: the sum of all `slots`' counts, none of which is zero.
     total: u32,
-    // When the first request of the newest slot was counted.
-    opened: i64,
     // From the oldest to the newest.
     slots: SmallVec<[Slot; 1]>,
 }
@@ -61,13 +59,12 @@ impl SlidingWindow {
 
     pub(super) fn give_back(&mut self, pace: &Pace, taken: i64, now: i64) {
         self.settle(pace, now);
-        if taken.saturating_add(pace.window) <= now {
-            return;
-        }
-        // The slot that it is in, or, if it was counted later than it was taken, an older one, which
+        let taken_in = sixtieth(pace, taken);
+        // The slot of that time, or, if it was counted later than it was taken, an older one, which
         // frees sooner: never one that is freed after it.
-        let mut slots = self.slots.iter_mut().enumerate();
-        let Some((index, slot)) = slots.find(|(_, slot)| slot.last >= taken) else { return };
+        let slots = self.slots.iter_mut().enumerate().rev();
+        let mut slots = slots.filter(|(_, slot)| sixtieth(pace, slot.last) <= taken_in);
+        let Some((index, slot)) = slots.next() else { return };
         slot.count = slot.count.saturating_sub(1);
         self.total = self.total.saturating_sub(1);
         if slot.count == 0 {
@@ -87,12 +84,11 @@ impl SlidingWindow {
     fn count(&mut self, pace: &Pace, at: i64) {
         self.total += 1;
         match self.slots.last_mut() {
-            Some(newest) if at.saturating_sub(self.opened) < pace.window / SLOTS_PER_WINDOW => {
+            Some(newest) if sixtieth(pace, newest.last) == sixtieth(pace, at) => {
                 newest.last = at;
                 newest.count += 1;
             }
             _ => {
-                self.opened = at;
                 self.slots.push(Slot { last: at, count: 1 });
             }
         }
@@ -102,7 +98,6 @@ impl SlidingWindow {
     fn settle(&mut self, pace: &Pace, now: i64) -> i64 {
         let back = self.set_back(pace, now);
         if back > 0 {
-            self.opened = self.opened.saturating_sub(back);
             for slot in &mut self.slots {
                 slot.last = slot.last.saturating_sub(back);
             }
@@ -126,4 +121,9 @@ impl SlidingWindow {
     fn not_before_newest(&self, now: i64, back: i64) -> i64 {
         self.slots.last().map_or(now, |newest| now.max(newest.last.saturating_sub(back)))
     }
+}
+
+fn sixtieth(pace: &Pace, time: i64) -> i64 {
+    // A window is at least a second long, so the divisor is not zero.
+    time.div_euclid(pace.window / SLOTS_PER_WINDOW)
 }
