@@ -207,12 +207,17 @@ impl<'c> Case<'c> {
             let rule = &standing.rule;
             format!("`{}`: {} left of {}", rule.name(), standing.remaining, rule.quota())
         });
-        let outcome = if refused { Err(Denial::limited(&standing)) } else { Ok(()) };
-        self.standing = Some(match self.standing.take() {
+        let refusing = refused.then(|| standing.clone());
+        let closest = match self.standing.take() {
             Some(earlier) => earlier.closest(standing),
             None => standing,
-        });
-        outcome
+        };
+        // A limit of an earlier step may be spent by now too: only after the longer wait does a
+        // request pass both.
+        let denial =
+            refusing.map(|refusing| Denial::limited(&Standing { wait: closest.wait, ..refusing }));
+        self.standing = Some(closest);
+        denial.map_or(Ok(()), Err)
     }
 
     async fn authenticate(
