@@ -164,13 +164,18 @@ pub fn to_text(diagnostics: &[Diagnostic], coloured: bool) -> String {
     texts.join("\n")
 }
 
-/// Sorts by place; what has none comes first.
-pub fn sort(diagnostics: &mut [Diagnostic]) {
+/// Sorts by place; what has none comes first. Of two that are alike, as aliases make them, one
+/// stays.
+pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|a, b| {
         let place = |fault: &Diagnostic| {
             fault.span.as_ref().map(|span| (span.source().name().to_owned(), span.range().start))
         };
         place(a).cmp(&place(b))
+    });
+    diagnostics.dedup_by(|a, b| {
+        let range = |fault: &Diagnostic| fault.span.as_ref().map(Span::range);
+        a.code == b.code && a.message == b.message && range(a) == range(b)
     });
 }
 

@@ -113,7 +113,7 @@ impl<'s> Builder<'s> {
                 }
                 Event::Scalar(text, style, anchor, tag) => {
                     self.refuse_tag(tag.is_some(), &range);
-                    self.scalar(text, style, anchor, range)?
+                    self.scalar(text, style, anchor, self.without_anchor(range))?
                 }
                 Event::Alias(anchor) => self.alias(anchor, range)?,
                 Event::MappingStart(anchor, tag) => {
@@ -389,6 +389,15 @@ impl<'s> Builder<'s> {
     /// Without the space behind it, which the parser counts in after a closing quote.
     fn trimmed(&self, range: Range<usize>) -> Range<usize> {
         range.start..range.start + self.source.slice(range).trim_end().len()
+    }
+
+    /// Without the `&name` before it, which the parser counts in.
+    fn without_anchor(&self, range: Range<usize>) -> Range<usize> {
+        let text = self.source.slice(range.clone());
+        let Some(anchor) = text.strip_prefix('&') else { return range };
+        let value = anchor.find(char::is_whitespace).and_then(|at| anchor.get(at..));
+        let value = value.unwrap_or_default().trim_start();
+        range.start + text.len() - value.len()..range.end
     }
 
     fn span(&self, range: Range<usize>) -> Span {

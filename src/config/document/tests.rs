@@ -71,6 +71,10 @@ fn scalars_are_read_in_every_style() {
 fn an_alias_stands_for_its_anchor() {
     let document = tree("a: &limit { limit: 1/s }\nb: *limit\nc: [*limit, *limit]\n");
     assert_eq!(document.at("c[1].limit").span().to_string(), "gateway.yaml:1:20");
+    let document = tree("a: &x value\nb: *x\nc: [&y\n  \"q\", &z ]\n");
+    assert_eq!(document.at("b").span().shown(), "value");
+    assert_eq!(document.at("c[0]").span().shown(), "\"q\"");
+    assert_eq!(document.at("c[1]").span().shown(), "");
 }
 
 #[test]

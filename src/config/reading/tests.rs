@@ -1,8 +1,10 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::*;
 use crate::config::{
     diagnostic::to_text,
     document::MAX_DEPTH,
-    load::{Loaded, load_text},
+    load::{Loaded, load_text, load_with},
     values::{Period, SecretSource},
 };
 
@@ -389,3 +391,118 @@ fn faults_stand_in_the_order_of_the_file() {
         .collect();
     assert!(places.is_sorted() && places.len() == 4, "{places:?}");
 }
+
+#[test]
+fn every_key_of_this_version_is_taken() {
+    let text = include_str!("tests/everything.yaml");
+    let base = std::path::Path::new("");
+    let loaded = load_with("x", text, &environment, base, &|_| Ok(b"x".to_vec()));
+    assert!(loaded.diagnostics.is_empty(), "{}", to_text(&loaded.diagnostics, false));
+    // Whatever the shape knows stands in that file, so that a type that refuses what its shape
+    // lets through is found here.
+    let mut used = BTreeMap::new();
+    note_used(shape::root(), &[loaded.document.root()], &mut used);
+    let unused = |(known, used): (&Vec<String>, &BTreeSet<String>)| {
+        known.iter().filter(|key| !used.contains(*key)).cloned().collect::<Vec<_>>()
+    };
+    let unused: Vec<_> = used.iter().flat_map(unused).collect();
+    assert!(unused.is_empty(), "{unused:?}");
+}
+
+/// For each mapping of a shape, told by its keys, those that stand at any of the sites.
+fn note_used(
+    shape: &Shape,
+    sites: &[Site<'_>],
+    used: &mut BTreeMap<Vec<String>, BTreeSet<String>>,
+) {
+    for choice in shape.choices() {
+        match choice {
+            Shape::Object(object) => {
+                used.entry(object.names.clone()).or_default();
+                for (key, property) in &object.keys {
+                    let inner: Vec<_> = sites.iter().filter_map(|site| site.find(key)).collect();
+                    if !inner.is_empty() {
+                        used.entry(object.names.clone()).or_default().insert(key.clone());
+                    }
+                    note_used(&property.shape, &inner, used);
+                }
+            }
+            Shape::Map { value, .. } => {
+                let inner: Vec<_> =
+                    sites.iter().flat_map(Site::entries).map(|entry| entry.value).collect();
+                note_used(value, &inner, used);
+            }
+            Shape::List { item, .. } => {
+                let inner: Vec<_> = sites.iter().flat_map(Site::items).collect();
+                note_used(item, &inner, used);
+            }
+            _ => {}
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic_and_every_place_is_in_the_text(
+        pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..60),
+    ) {
+        let text = pieces.concat();
+        let loaded = load(&text);
+        for fault in &loaded.diagnostics {
+            if let Some(span) = &fault.span {
+                assert!(span.range().end <= text.len(), "{fault:?}");
+                assert!(text.is_char_boundary(span.range().start), "{fault:?}");
+            }
+            assert!(codes::ALL.iter().any(|(code, _)| *code == fault.code));
+            to_text(std::slice::from_ref(fault), true);
+            fault.to_json();
+        }
+    }
+}
+
+const PIECES: &[&str] = &[
+    "routes",
+    "server",
+    "token",
+    "secret",
+    "match",
+    "path",
+    "a",
+    ":",
+    ": ",
+    "\n",
+    "\n  ",
+    "\n    ",
+    "- ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "\"",
+    "'",
+    "&x ",
+    "*x",
+    "!t ",
+    "~",
+    "false",
+    "7",
+    "|\n",
+    ">\n",
+    "${A",
+    "${SECRET}",
+    ":-",
+    "#",
+    " #",
+    "\t",
+    "\r\n",
+    "\u{e9}",
+    "\u{1f511}",
+    "\u{0}",
+    "\u{feff}",
+    "---\n",
+    "<<",
+    "? ",
+    "upstreams: { app: http://u:p@h }\n",
+    "users: [{ username: a }]\n",
+];
