@@ -5,6 +5,7 @@ use crate::config::{
     diagnostic::to_text,
     document::MAX_DEPTH,
     load::{Loaded, load_text, load_with},
+    shape,
     values::{Period, SecretSource},
 };
 
