@@ -299,6 +299,9 @@ impl<'c> Case<'c> {
                 ResponsePlan::new(&self.policy.default_cors, security_headers, self.facts)
             }
         });
+        if matches!(verdict, Verdict::Deny(_)) {
+            response.forget_route_headers();
+        }
         if let Some(standing) = &self.standing {
             response.tell(standing, self.now);
         }

@@ -124,54 +124,52 @@ const GUARDED: [&str; 7] = [
     "x-request-id",
 ];
 
-/// Names by which applications are told who a client is, whatever the gateway in front of them.
+/// Names by which applications are told who a client is, whatever the gateway in front of them;
+/// what follows `x-`.
 const IDENTITY: [&str; 11] = [
-    "x-anonymous-consumer",
-    "x-forwarded-access-token",
-    "x-forwarded-client-cert",
-    "x-forwarded-email",
-    "x-forwarded-groups",
-    "x-forwarded-preferred-username",
-    "x-forwarded-user",
-    "x-id-token",
-    "x-user",
-    "x-userinfo",
-    "x-username",
+    "anonymous-consumer",
+    "forwarded-access-token",
+    "forwarded-client-cert",
+    "forwarded-email",
+    "forwarded-groups",
+    "forwarded-preferred-username",
+    "forwarded-user",
+    "id-token",
+    "user",
+    "userinfo",
+    "username",
 ];
 
 /// Further ones by how they begin.
-const IDENTITY_PREFIXES: [&str; 17] = [
-    "cf-access-",
+const IDENTITY_PREFIXES: [&str; 14] = [
+    "amzn-oidc-",
+    "auth-",
+    "authenticated-",
+    "client-cert",
+    "consumer-",
+    "credential-",
+    "goog-authenticated-",
+    "goog-iap-",
+    "identity-",
+    "ms-client-principal",
+    "pomerium-",
     "remote-",
     "ssl-client-",
-    "x-amzn-oidc-",
-    "x-auth-",
-    "x-authenticated-",
-    "x-client-cert",
-    "x-consumer-",
-    "x-credential-",
-    "x-goog-authenticated-",
-    "x-goog-iap-",
-    "x-identity-",
-    "x-ms-client-principal",
-    "x-pomerium-",
-    "x-remote-",
-    "x-ssl-client-",
-    "x-user-",
+    "user-",
 ];
 
 /// Names that begin like them and say nothing of who a client is.
-const NO_IDENTITY: [&str; 3] = ["x-auth-key", "x-auth-token", "x-user-agent"];
+const NO_IDENTITY: [&str; 3] = ["auth-key", "auth-token", "user-agent"];
 
 fn is_identity(folded: &[u8]) -> bool {
-    // Most headers of most requests are told apart by their first letter.
-    if !matches!(folded.first(), Some(b'c' | b'r' | b's' | b'x')) {
-        return false;
-    }
-    let is = |name: &&str| name.as_bytes() == folded;
-    (IDENTITY.iter().any(is)
-        || IDENTITY_PREFIXES.iter().any(|prefix| folded.starts_with(prefix.as_bytes())))
-        && !NO_IDENTITY.iter().any(is)
+    let Some(rest) = folded.strip_prefix(b"x-") else {
+        return folded.starts_with(b"remote-")
+            || folded.starts_with(b"ssl-client-")
+            || folded.starts_with(b"cf-access-");
+    };
+    let is = |name: &&str| name.as_bytes() == rest;
+    let begins = |prefix: &&str| rest.starts_with(prefix.as_bytes());
+    (IDENTITY.iter().any(is) || IDENTITY_PREFIXES.iter().any(begins)) && !NO_IDENTITY.iter().any(is)
 }
 
 fn is_forwarding(folded: &[u8]) -> bool {

@@ -59,4 +59,7 @@ pub struct ResponsePlan {
     pub edits: Vec<HeaderEdit>,
     /// Security headers of the route, set over the upstream's.
     pub security_headers: Option<Arc<[(HeaderName, HeaderValue)]>>,
+    /// Those of the edits that the route itself asks for, see
+    /// [`ResponsePlan::forget_route_headers`].
+    route: std::ops::Range<usize>,
 }

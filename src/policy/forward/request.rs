@@ -249,7 +249,8 @@ fn target(facts: &RequestFacts<'_>, path: Option<&str>, query: Option<String>) -
     let emptied = query.as_deref().is_some_and(str::is_empty);
     let query = query.as_deref().or(facts.query).filter(|_| !emptied);
     if let Some(query) = query {
-        target.push('?');
+        // A rewrite may bring parameters of its own.
+        target.push(if target.contains('?') { '&' } else { '?' });
         target.push_str(query);
     }
     Some(target)

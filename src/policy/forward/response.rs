@@ -46,7 +46,8 @@ impl ResponsePlan {
         let mut edits = Vec::with_capacity(16);
         let id = HeaderValue::from_str(facts.request_id).ok();
         edits.extend(id.map(|id| HeaderEdit::Set(X_REQUEST_ID, id)));
-        Self { edits, security_headers: Some(Arc::clone(security_headers)) }
+        let security_headers = Some(Arc::clone(security_headers));
+        Self { edits, security_headers, route: 0..0 }
     }
 
     /// Tells how the caller stands with the limit that is closest to exhaustion, in place of what
@@ -60,7 +61,18 @@ impl ResponsePlan {
     /// What the route itself takes out, sets and adds: for answers of its upstream and those
     /// written in the file, not for refusals, which say themselves how they may be cached.
     pub fn add_route_headers(&mut self, route: &Route, scope: &Scope<'_>) {
+        let start = self.edits.len();
         route_headers(&route.response, scope, &mut self.edits);
+        self.route = start..self.edits.len();
+    }
+
+    /// Takes those back, for a refusal after all: an upstream that failed must not be answered
+    /// for with a `Cache-Control` that was meant for its answers.
+    pub fn forget_route_headers(&mut self) {
+        let route = std::mem::replace(&mut self.route, 0..0);
+        if route.end <= self.edits.len() {
+            self.edits.drain(route);
+        }
     }
 
     /// Makes the changes to a header block: security headers first, so that what a route sets
@@ -166,6 +178,21 @@ mod tests {
         assert_eq!(all(&response, "access-control-allow-origin"), ["https://example.com"]);
         assert_eq!(all(&response, "x-frame-options"), ["SAMEORIGIN"]);
         assert_eq!(all(&response, "x-request-id"), ["r-1"]);
+    }
+
+    #[test]
+    fn a_refusal_after_all_forgets_what_was_meant_for_the_upstreams_answer() {
+        let (request, alice) = (headers(&[("Origin", "https://example.com")]), alice(json!({})));
+        let facts = facts(&request);
+        let route = guarded();
+        let refusal = ResponsePlan::of_route(&route, &facts);
+        let mut plan = ResponsePlan::of_route(&route, &facts);
+        plan.add_route_headers(&route, &scope(Some(&alice), &facts, &[] as &[(&str, &str); 0]));
+        let told = HeaderEdit::Set(X_REQUEST_ID, HeaderValue::from_static("later"));
+        plan.edits.push(told.clone());
+        plan.forget_route_headers();
+        plan.forget_route_headers();
+        assert_eq!(plan.edits, [refusal.edits, vec![told]].concat());
     }
 
     #[test]

@@ -232,6 +232,7 @@ fn the_key_leaves_the_query_and_the_rest_keeps_its_bytes() {
     assert_eq!(target_of(Some("api_key=k"), None).as_deref(), Some("/items/7"));
     assert_eq!(target_of(Some("a"), Some("/v2/x")).as_deref(), Some("/v2/x?a"));
     assert_eq!(target_of(Some(""), Some("/v2/x")).as_deref(), Some("/v2/x?"));
+    assert_eq!(target_of(Some("a"), Some("/v2/x?b=1")).as_deref(), Some("/v2/x?b=1&a"));
     assert_eq!(target_of(Some("api%5Fkey=k"), Some("/v2/x")).as_deref(), Some("/v2/x"));
 }
 
