@@ -19,5 +19,7 @@ pub mod config;
 pub mod observe;
 /// Answers from outside: counters, keys, accounts.
 pub mod sources;
+/// The gateway as issuer.
+pub mod token;
 /// The command line.
 pub mod cli;

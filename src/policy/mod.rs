@@ -4,6 +4,8 @@
 pub mod accounts;
 pub mod authn;
 pub mod authz;
+#[cfg(test)]
+mod bare;
 pub mod client;
 mod decide;
 pub mod decision;

@@ -30,7 +30,6 @@ use crate::{
         limit::{self, By, Limit, LoginLimit, Scope},
         request::Scheme,
         rules::{Access, Action, CorsRule, CrossSite, HeaderTerms, Mode},
-        server::{RequestLimits, ServerTerms},
     },
     sources::{Live, Memory},
 };
@@ -125,22 +124,10 @@ impl Bench {
             by,
             limit::Algorithm::default(),
         );
-        let policy = Policy {
-            server: ServerTerms { trusted_proxies: vec![], limits: RequestLimits::default() },
-            routes: vec![],
-            table: Default::default(),
-            upstreams: vec![],
-            issuers: issuers.clone(),
-            accounts: Arc::new(Accounts::new(vec![user("7", "alice"), disabled], keys)),
-            roles: roles.unwrap(),
-            identity: Default::default(),
-            issuing: None,
-            failure_limit: Some(Arc::new(failures)),
-            login_limit: Some(LoginLimit::new(&quotas("5/minute"))),
-            counters: 10_000,
-            default_cors: CorsRule::Off,
-            default_security_headers: [].into(),
-        };
+        let accounts = Accounts::new(vec![user("7", "alice"), disabled], keys);
+        let mut policy = Policy::bare(issuers.clone(), accounts, roles.unwrap());
+        policy.failure_limit = Some(Arc::new(failures));
+        policy.login_limit = Some(LoginLimit::new(&quotas("5/minute")));
         let terms = ApiKeyTerms {
             header: Some(HeaderName::from_static("x-api-key")),
             query: Some("api_key".into()),
