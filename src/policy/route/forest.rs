@@ -6,6 +6,7 @@
 use smallvec::SmallVec;
 
 use super::literals::Literals;
+use super::method::MethodSet;
 use super::pattern::{PathPattern, Segment, Tail};
 use super::spelling::fold_case;
 
@@ -40,6 +41,8 @@ pub(super) struct Endpoint {
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
     pub(super) route: u32,
+    /// The route's methods, here because every request asks for them.
+    pub(super) methods: MethodSet,
     pub(super) pattern: PathPattern,
     /// The endpoint at which the template ends where case counts.
     pub(super) shape: u32,
@@ -294,7 +297,12 @@ mod tests {
         for (route, pattern) in (0..).zip(patterns) {
             let pattern = PathPattern::parse(pattern).unwrap();
             let shape = forest.plant(0, &pattern);
-            forest.candidates_mut(shape).unwrap().push(Candidate { route, pattern, shape });
+            forest.candidates_mut(shape).unwrap().push(Candidate {
+                route,
+                methods: MethodSet::Any,
+                pattern,
+                shape,
+            });
         }
         forest
     }

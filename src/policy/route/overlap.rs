@@ -61,7 +61,6 @@ impl fmt::Display for Overlap {
 /// place. Gives the endpoint, or the overlap.
 pub(super) fn plant(
     forest: &mut Forest,
-    entries: &[Entry],
     host: (u32, Option<&HostPattern>),
     candidate: Candidate,
 ) -> Result<Option<Candidate>, Overlap> {
@@ -79,7 +78,8 @@ pub(super) fn plant(
             let kind = OverlapKind::SamePattern { methods: "any".to_owned() };
             return Err(overlap(other, &candidate, host.1, kind));
         }
-        if let Some(methods) = common_methods(entries, other, &candidate) {
+        if other.methods.intersects(&candidate.methods) {
+            let methods = method::common(&other.methods, &candidate.methods);
             let kind = OverlapKind::SamePattern { methods };
             return Err(overlap(other, &candidate, host.1, kind));
         }
@@ -132,12 +132,6 @@ fn overlap(
         second_path: second.pattern.to_string(),
         kind,
     }
-}
-
-fn common_methods(entries: &[Entry], one: &Candidate, other: &Candidate) -> Option<String> {
-    let one = &entries.get(one.route as usize)?.methods;
-    let other = &entries.get(other.route as usize)?.methods;
-    one.intersects(other).then(|| method::common(one, other))
 }
 
 fn keeps_case(entries: &[Entry], candidate: &Candidate) -> bool {

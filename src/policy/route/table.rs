@@ -55,8 +55,13 @@ impl RouteTable {
             for host in hosts.of_entry(entry) {
                 let pattern = hosts.pattern(host);
                 for path in &entry.paths {
-                    let candidate = Candidate { route, pattern: path.clone(), shape: 0 };
-                    let planted = overlap::plant(&mut exact, entries, (host, pattern), candidate);
+                    let candidate = Candidate {
+                        route,
+                        methods: entry.methods.clone(),
+                        pattern: path.clone(),
+                        shape: 0,
+                    };
+                    let planted = overlap::plant(&mut exact, (host, pattern), candidate);
                     overlaps.extend(planted.err());
                 }
             }
@@ -166,7 +171,7 @@ impl RouteTable {
         let Some(endpoint) = forest.endpoint(hit.endpoint) else {
             return Outcome::Nothing;
         };
-        match self.choose(endpoint, hit.beneath, sought.method) {
+        match Self::choose(endpoint, hit.beneath, sought.method) {
             Some(candidate) => Outcome::Route(Found { candidate, hit }),
             None => Outcome::OtherMethods(endpoint, hit),
         }
@@ -174,7 +179,6 @@ impl RouteTable {
 
     /// The route of a pattern for a method; `HEAD` falls under `GET` unless it is named.
     fn choose<'t>(
-        &self,
         endpoint: &'t Endpoint,
         beneath: Beneath,
         method: &Method,
@@ -183,12 +187,8 @@ impl RouteTable {
             return None;
         }
         let taking = |method: &Method| {
-            endpoint.candidates.iter().find(|candidate| {
-                candidate.takes(beneath)
-                    && self
-                        .entry(candidate.route)
-                        .is_some_and(|entry| entry.methods.contains(method))
-            })
+            let mut takers = endpoint.candidates.iter().filter(|one| one.takes(beneath));
+            takers.find(|candidate| candidate.methods.contains(method))
         };
         taking(method).or_else(|| (*method == Method::HEAD).then(|| taking(&Method::GET)).flatten())
     }
@@ -206,6 +206,10 @@ impl RouteTable {
         found: &Found<'_>,
         values: &Values<'_>,
     ) -> Result<(), RouteFault> {
+        let marks = sought.judged.marks;
+        if marks.is_plain() && !marks.upper_case && self.folded.is_none() {
+            return Ok(());
+        }
         let Some(entry) = self.entry(found.candidate.route) else {
             return Err(RouteFault::NoRoute);
         };
@@ -259,8 +263,9 @@ impl RouteTable {
         match received {
             Outcome::OtherMethods(endpoint, hit) => {
                 let takers = endpoint.candidates.iter().filter(|one| one.takes(hit.beneath));
-                let methods = takers.filter_map(|one| Some(&self.entry(one.route)?.methods));
-                RouteFault::MethodNotAllowed { allow: method::allow(methods) }
+                RouteFault::MethodNotAllowed {
+                    allow: method::allow(takers.map(|one| &one.methods)),
+                }
             }
             Outcome::Nothing | Outcome::Route(_) => RouteFault::NoRoute,
         }
