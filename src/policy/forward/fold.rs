@@ -98,8 +98,8 @@ impl IdentityTerms {
         if self.owned.contains(&folded) {
             return Some(Strip::Identity);
         }
-        if is_identity(&folded) && !self.accepted.contains(name) {
-            return Some(Strip::Identity);
+        if is_identity(&folded) {
+            return (!self.accepted.contains(name)).then_some(Strip::Identity);
         }
         if is_forwarding(&folded) && !(exact && trusted) {
             return Some(Strip::Forwarding);

@@ -1,7 +1,7 @@
 //! What of a request goes upstream: what a client may not say is taken out, what the gateway
 //! says is put in, in that order.
 
-use std::net::IpAddr;
+use std::{fmt::Write, net::IpAddr};
 
 use http::{HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
@@ -139,26 +139,25 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// judged, so that an upstream which reads from the left is not misled either.
 fn forwarded(facts: &RequestFacts<'_>, edits: &mut Vec<HeaderEdit>) {
     let hops = hops(facts);
-    let set = |edits: &mut Vec<HeaderEdit>, name, value: Option<HeaderValue>| {
-        edits.push(match value {
-            Some(value) => HeaderEdit::Set(name, value),
-            None => HeaderEdit::Remove(name),
-        });
-    };
-    let client = text(&facts.client.to_string());
+    let client = value(facts.client.to_string());
     let chain = match hops.as_slice() {
         [_] => client.clone(),
-        hops => text(&joined(hops.iter().map(IpAddr::to_string))),
+        hops => value(joined(hops)),
     };
-    set(edits, X_FORWARDED_FOR, chain);
-    set(edits, X_REAL_IP, client);
-    let scheme = HeaderValue::from_static(facts.scheme.as_str());
-    set(edits, X_FORWARDED_PROTO, Some(scheme));
     let host = Some(facts.forwarded_host).filter(|host| !host.is_empty());
-    set(edits, X_FORWARDED_HOST, host.and_then(text));
-    set(edits, X_FORWARDED_PORT, Some(HeaderValue::from(facts.port)));
-    set(edits, header::FORWARDED, text(&rfc7239(facts, &hops)));
-    set(edits, X_REQUEST_ID, text(facts.request_id));
+    let says = [
+        (X_FORWARDED_FOR, chain),
+        (X_REAL_IP, client),
+        (X_FORWARDED_PROTO, Some(HeaderValue::from_static(facts.scheme.as_str()))),
+        (X_FORWARDED_HOST, host.and_then(text)),
+        (X_FORWARDED_PORT, Some(HeaderValue::from(facts.port))),
+        (header::FORWARDED, value(rfc7239(facts, &hops))),
+        (X_REQUEST_ID, text(facts.request_id)),
+    ];
+    edits.extend(says.into_iter().map(|(name, said)| match said {
+        Some(said) => HeaderEdit::Set(name, said),
+        None => HeaderEdit::Remove(name),
+    }));
 }
 
 /// From the client to the connection's other end: the hops that trusted proxies vouch for.
@@ -180,24 +179,25 @@ fn hops(facts: &RequestFacts<'_>) -> SmallVec<[IpAddr; 4]> {
 
 /// The same by RFC 7239: what the client asked for stands with the first hop.
 fn rfc7239(facts: &RequestFacts<'_>, hops: &[IpAddr]) -> String {
-    let node = |address: &IpAddr| match address {
-        IpAddr::V4(address) => format!("for={address}"),
-        IpAddr::V6(address) => format!("for=\"[{address}]\""),
+    let mut value = String::with_capacity(96);
+    let node = |value: &mut String, address: &IpAddr| {
+        // Writing to a string cannot fail.
+        let _ = match address {
+            IpAddr::V4(address) => write!(value, "for={address}"),
+            IpAddr::V6(address) => write!(value, "for=\"[{address}]\""),
+        };
     };
-    let mut value = match hops.split_first() {
-        Some((client, _)) => node(client),
-        None => String::new(),
-    };
-    if !facts.forwarded_host.is_empty() && facts.forwarded_host.bytes().all(is_plain) {
-        value.push_str(";host=\"");
-        value.push_str(facts.forwarded_host);
-        value.push('"');
-    }
-    value.push_str(";proto=");
-    value.push_str(facts.scheme.as_str());
-    for hop in hops.iter().skip(1) {
-        value.push_str(", ");
-        value.push_str(&node(hop));
+    for (position, hop) in hops.iter().enumerate() {
+        if position > 0 {
+            value.push_str(", ");
+        }
+        node(&mut value, hop);
+        if position == 0 {
+            if !facts.forwarded_host.is_empty() && facts.forwarded_host.bytes().all(is_plain) {
+                let _ = write!(value, ";host=\"{}\"", facts.forwarded_host);
+            }
+            let _ = write!(value, ";proto={}", facts.scheme.as_str());
+        }
     }
     value
 }
@@ -211,8 +211,17 @@ fn text(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(text).ok()
 }
 
-fn joined(items: impl Iterator<Item = String>) -> String {
-    items.collect::<Vec<_>>().join(", ")
+fn value(text: String) -> Option<HeaderValue> {
+    HeaderValue::try_from(text).ok()
+}
+
+fn joined(hops: &[IpAddr]) -> String {
+    let mut text = String::with_capacity(hops.len() * 16);
+    for (position, hop) in hops.iter().enumerate() {
+        let separator = if position == 0 { "" } else { ", " };
+        let _ = write!(text, "{separator}{hop}");
+    }
+    text
 }
 
 fn host(forwarding: &Forwarding, edits: &mut Vec<HeaderEdit>) {

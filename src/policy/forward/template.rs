@@ -205,6 +205,11 @@ impl Template {
         if let Some(constant) = &self.constant {
             return Some(constant.clone());
         }
+        if let [Part::Name(name)] = self.parts.as_slice()
+            && let Some(text) = name.plain_text(scope)
+        {
+            return HeaderValue::from_str(text).ok();
+        }
         let mut value = Vec::with_capacity(64);
         for part in &self.parts {
             match part {
@@ -257,6 +262,28 @@ impl Name {
             | Self::RequestPath
             | Self::RequestScheme => false,
         }
+    }
+
+    /// Its value, if that is at hand as one text which stands in a header as it is: what most
+    /// identity headers come to.
+    fn plain_text<'r>(&self, scope: &Scope<'r>) -> Option<&'r str> {
+        let principal = scope.principal;
+        let (text, in_list) = match self {
+            Self::PrincipalMethod => (principal?.method.as_str(), false),
+            Self::PrincipalSubject => (&*principal?.subject, false),
+            Self::PrincipalRoles => match &*principal?.roles {
+                [only] => (only.as_str(), true),
+                _ => return None,
+            },
+            Self::PrincipalPermissions => match &*principal?.permissions {
+                [only] => (only.as_str(), true),
+                _ => return None,
+            },
+            Self::RequestId => (scope.facts.request_id, false),
+            _ => return None,
+        };
+        let plain = |byte: u8| is_plain(byte) && !(in_list && byte == b',');
+        text.bytes().all(plain).then_some(text)
     }
 
     /// Its value for a request; nothing if it has none.
@@ -344,10 +371,14 @@ fn scalar(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'%'
+}
+
 fn encode(text: &str, more: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {
-        if byte.is_ascii_graphic() && byte != b'%' && !more(byte) {
+        if is_plain(byte) && !more(byte) {
             out.push(byte);
         } else {
             let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
@@ -401,6 +432,23 @@ mod tests {
         ] {
             let claims = json!({"org": {"name": "acme"}});
             assert_eq!(render(source, claims).as_deref(), Some(value), "{source}");
+        }
+    }
+
+    #[test]
+    fn the_short_way_to_a_value_comes_to_the_same() {
+        let headers = headers(&[]);
+        let facts = facts(&headers);
+        for text in ["plain", "a,b", "a b", "100%", "", "\u{e4}"] {
+            let mut alice = alice(json!({}));
+            alice.subject = text.into();
+            alice.roles = [text.into()].into();
+            let scope = scope(Some(&alice), &facts, &[] as &[(&str, &str); 0]);
+            for name in ["principal.subject", "principal.roles"] {
+                let short = parse(&format!("{{{name}}}")).header(&scope).unwrap();
+                let long = parse(&format!("-{{{name}}}")).header(&scope).unwrap();
+                assert_eq!(format!("-{}", short.to_str().unwrap()), long.to_str().unwrap());
+            }
         }
     }
 

@@ -13,7 +13,7 @@ fn template(text: &str) -> Template {
 fn terms() -> IdentityTerms {
     IdentityTerms::new(IdentityDefinition {
         headers: vec![(name("X-Who"), template("{principal.subject}"))],
-        accept: vec![name("X-Remote-Addr"), name("X-Who")],
+        accept: vec![name("X-Remote-Addr"), name("X-Forwarded-User"), name("X-Who")],
         strip: vec![name("X-Secret-Sauce")],
         told_by_routes: vec![name("X_Tenant")],
     })
@@ -63,9 +63,13 @@ const IDENTITY_SAMPLES: &str = "x-user x-user-id x-user-roles x-user-email x-use
 
 #[test]
 fn no_spelling_of_an_identity_name_passes() {
+    let terms = IdentityTerms::default();
     for sample in IDENTITY_SAMPLES.split_whitespace() {
         for spelling in spellings(sample) {
-            assert_eq!(fate(spelling.as_str()), Some(Strip::Identity), "{spelling}");
+            for trusted in [false, true] {
+                let fate = terms.strip(&spelling, &HeaderTerms::default(), trusted);
+                assert_eq!(fate, Some(Strip::Identity), "{spelling}");
+            }
         }
     }
 }
@@ -84,6 +88,9 @@ fn an_accepted_name_passes_in_its_own_spelling_only() {
     assert_eq!(fate("X-Remote-Addr"), None);
     assert_eq!(fate("X_Remote_Addr"), Some(Strip::Identity));
     assert_eq!(fate("X-Remote-User"), Some(Strip::Identity));
+    // Although it begins like the forwarding set.
+    assert_eq!(fate("X-Forwarded-User"), None);
+    assert_eq!(fate("X-Forwarded_User"), Some(Strip::Identity));
 }
 
 #[test]
