@@ -124,7 +124,8 @@ impl Denial {
                 503,
                 "unavailable",
                 "A service that the answer depends on is unavailable",
-            ),
+            )
+            .header(header::RETRY_AFTER, "1"),
             Self::UpstreamError { .. } => {
                 Problem::new(502, "upstream_error", "The upstream failed")
             }

@@ -50,6 +50,14 @@ impl<'s> Live<'s> {
         Self { policy, memory }
     }
 
+    pub(super) fn policy(&self) -> &'s Policy {
+        self.policy
+    }
+
+    pub(super) fn memory(&self) -> &'s Memory {
+        self.memory
+    }
+
     fn charges_of_failure(&self, client: IpAddr) -> Charges<'s> {
         let mut charges = Charges::new();
         if let Some(limit) = &self.policy.failure_limit {
@@ -58,13 +66,13 @@ impl<'s> Live<'s> {
         charges
     }
 
-    fn charges_of_login(&self, attempt: &PasswordAttempt<'_>) -> Charges<'s> {
+    pub(super) fn charges_of_login(&self, attempt: &PasswordAttempt<'_>) -> Charges<'s> {
         let limit = self.policy.login_limit.as_ref();
         limit.map(|limit| limit.charges(attempt.client, attempt.username)).unwrap_or_default()
     }
 
     /// The standing with `failure_limit` once it is exhausted.
-    fn exhausted(&self, client: IpAddr, now: Timestamp) -> Option<Standing> {
+    pub(super) fn exhausted(&self, client: IpAddr, now: Timestamp) -> Option<Standing> {
         match self.memory.counters.look(&self.charges_of_failure(client), now) {
             Charged::Admitted(_) => None,
             Charged::Refused(standing) => Some(standing),

@@ -1,9 +1,11 @@
 //! Answers from outside: what the judge asks through `policy::Sources`.
 
 pub mod counters;
+mod dry;
 mod live;
 pub mod passwords;
 pub mod provider;
 pub mod signatures;
 
+pub use dry::Dry;
 pub use live::{Live, Memory};

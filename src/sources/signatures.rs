@@ -127,11 +127,7 @@ impl Signatures {
         if self.bad.get(&token.digest) == Some(issuer.fingerprint) {
             return Err(TokenFault::Signature);
         }
-        let (message, signature) = token.signed();
-        let checked = issuer.vouch(token, |key, algorithm| {
-            crypto::verify(signature, message, &key.key, algorithm).unwrap_or(false)
-        });
-        match checked {
+        match self.verify_only(issuer, token) {
             Ok(verified) => {
                 let verified = Arc::new(verified);
                 let length = token.token().len();
@@ -145,6 +141,21 @@ impl Signatures {
             }
             Err(fault) => Err(fault),
         }
+    }
+
+    /// As [`Signatures::verify`], without keeping anything.
+    ///
+    /// # Errors
+    /// As [`IssuerTerms::vouch`].
+    pub fn verify_only(
+        &self,
+        issuer: &IssuerTerms,
+        token: &Jws<'_>,
+    ) -> Result<Verified, TokenFault> {
+        let (message, signature) = token.signed();
+        issuer.vouch(token, |key, algorithm| {
+            crypto::verify(signature, message, &key.key, algorithm).unwrap_or(false)
+        })
     }
 }
 

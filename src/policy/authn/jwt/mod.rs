@@ -168,8 +168,11 @@ impl IssuerTerms {
             None => false,
             Some(Value::String(name)) => ours(name),
             Some(Value::Array(names)) => {
-                let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
-                names.ok_or(TokenFault::ClaimType)?.into_iter().any(ours)
+                let mut found = false;
+                for name in names {
+                    found |= ours(name.as_str().ok_or(TokenFault::ClaimType)?);
+                }
+                found
             }
             Some(_) => return Err(TokenFault::ClaimType),
         };

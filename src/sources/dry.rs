@@ -1,0 +1,145 @@
+//! Answers for whoever only wants to know: `explain` and policy tests. They look, never count, and
+//! leave nothing behind that would change a later answer.
+
+use std::{net::IpAddr, sync::Arc};
+
+use super::{Memory, live::Live};
+use crate::{
+    model::Timestamp,
+    policy::{
+        Policy, Sources,
+        accounts::{ApiKey, User},
+        authn::jwt::{IssuerTerms, Jws, Verified},
+        digest::Digest,
+        limit::{Charge, Charged},
+        sources::{PasswordAttempt, PasswordCheck, Unavailable, Unverified},
+    },
+};
+
+/// Answers by one policy and by memory, of which nothing is changed. Every answer is ready at
+/// once; a password is checked on the thread that asks, so not on one that serves requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Dry<'s> {
+    live: Live<'s>,
+}
+
+impl<'s> Dry<'s> {
+    /// Answers by these: by fresh memory, as if no request had come yet, or by that of a running
+    /// gateway.
+    pub fn new(policy: &'s Policy, memory: &'s Memory) -> Self {
+        Self { live: Live::new(policy, memory) }
+    }
+}
+
+impl Sources for Dry<'_> {
+    fn recall(&self, _: &Digest) -> Option<Arc<Verified>> {
+        // Each signature is checked, so that an explanation does not depend on what came before.
+        None
+    }
+
+    async fn verify(
+        &self,
+        issuer: &IssuerTerms,
+        token: &Jws<'_>,
+    ) -> Result<Arc<Verified>, Unverified> {
+        let signatures = &self.live.memory().signatures;
+        signatures.verify_only(issuer, token).map(Arc::new).map_err(Unverified::Fault)
+    }
+
+    async fn api_key(&self, key: &Digest) -> Result<Option<Arc<ApiKey>>, Unavailable> {
+        self.live.api_key(key).await
+    }
+
+    async fn user(&self, subject: &str) -> Result<Option<Arc<User>>, Unavailable> {
+        self.live.user(subject).await
+    }
+
+    async fn password(&self, attempt: &PasswordAttempt<'_>) -> PasswordCheck {
+        let counters = &self.live.memory().counters;
+        if let Charged::Refused(standing) =
+            counters.look(&self.live.charges_of_login(attempt), attempt.now)
+        {
+            return PasswordCheck::Limited(standing);
+        }
+        if let Some(standing) = self.live.exhausted(attempt.client, attempt.now) {
+            return PasswordCheck::Limited(standing);
+        }
+        let user = self.live.policy().accounts.user_by_name(attempt.username);
+        let passwords = &self.live.memory().passwords;
+        match user.filter(|user| passwords.check_here(user, attempt.password)) {
+            Some(user) => PasswordCheck::Right(Arc::clone(user)),
+            None => PasswordCheck::Wrong,
+        }
+    }
+
+    fn charge(&self, charges: &[Charge<'_>], now: Timestamp) -> Result<Charged, Unavailable> {
+        Ok(self.live.memory().counters.look(charges, now))
+    }
+
+    fn count_failure(&self, _: IpAddr, _: Timestamp) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::Secret,
+        policy::{accounts::Accounts, authz::RoleGraph, limit::LoginLimit},
+    };
+
+    fn policy() -> Policy {
+        let user = User {
+            subject: "7".into(),
+            username: "alice".into(),
+            password: Some(Secret::new(bcrypt::hash("x", 4).unwrap())),
+            roles: [].into(),
+            permissions: [].into(),
+            plan: None,
+            disabled: false,
+        };
+        let bob =
+            User { subject: "8".into(), username: "bob".into(), disabled: true, ..user.clone() };
+        let accounts = Accounts::new(vec![user, bob], vec![]);
+        let mut policy = Policy::bare(vec![], accounts, RoleGraph::default());
+        policy.login_limit = Some(LoginLimit::new(&"2/minute".parse().unwrap()));
+        policy
+    }
+
+    #[tokio::test]
+    async fn it_looks_and_leaves_no_trace() {
+        let (policy, memory) = (policy(), Memory::new(1024));
+        let dry = Dry::new(&policy, &memory);
+        let mut attempt = PasswordAttempt {
+            username: "alice",
+            password: b"y",
+            client: "192.0.2.1".parse().unwrap(),
+            now: Timestamp::from_seconds(1),
+        };
+        for _ in 0..5 {
+            assert!(matches!(dry.password(&attempt).await, PasswordCheck::Wrong));
+            dry.count_failure(attempt.client, attempt.now);
+        }
+        attempt.password = b"x";
+        assert!(matches!(dry.password(&attempt).await, PasswordCheck::Right(_)));
+        attempt.username = "bob";
+        assert!(matches!(dry.password(&attempt).await, PasswordCheck::Wrong));
+        assert!(memory.counters.is_empty());
+    }
+
+    #[tokio::test]
+    async fn it_sees_what_a_running_gateway_counted() {
+        let (policy, memory) = (policy(), Memory::new(1024));
+        let attempt = PasswordAttempt {
+            username: "alice",
+            password: b"y",
+            client: "192.0.2.1".parse().unwrap(),
+            now: Timestamp::from_seconds(1),
+        };
+        for _ in 0..2 {
+            let live = Live::new(&policy, &memory);
+            assert!(matches!(live.password(&attempt).await, PasswordCheck::Wrong));
+        }
+        let dry = Dry::new(&policy, &memory);
+        assert!(matches!(dry.password(&attempt).await, PasswordCheck::Limited(_)));
+    }
+}
