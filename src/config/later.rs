@@ -5,8 +5,8 @@
 enum Later {
     /// A key.
     Key,
-    /// More than one item of a list.
-    Items,
+    /// More than one item of a list, by the word for one.
+    Items(&'static str),
     /// A word.
     Word(&'static str),
 }
@@ -45,7 +45,7 @@ const LATER: &[(&str, Later)] = &[
     ("upstreams.*.protocol", Later::Word("http2")),
     ("upstreams.*.retries", Later::Key),
     ("upstreams.*.slow_start", Later::Key),
-    ("upstreams.*.targets", Later::Items),
+    ("upstreams.*.targets", Later::Items("target")),
     ("upstreams.*.tls", Later::Key),
 ];
 
@@ -54,9 +54,12 @@ pub(super) fn brings_key(path: &[&str]) -> bool {
     LATER.iter().any(|(pattern, later)| matches!(later, Later::Key) && fits(pattern, path))
 }
 
-/// Whether a later version takes more items here.
-pub(super) fn brings_items(path: &[&str]) -> bool {
-    LATER.iter().any(|(pattern, later)| matches!(later, Later::Items) && fits(pattern, path))
+/// The word for one item, where a later version takes more of them.
+pub(super) fn brings_items(path: &[&str]) -> Option<&'static str> {
+    LATER.iter().find_map(|(pattern, later)| match later {
+        Later::Items(item) if fits(pattern, path) => Some(*item),
+        _ => None,
+    })
 }
 
 /// Whether a later version takes this word here.
@@ -81,6 +84,6 @@ mod tests {
         assert!(!brings_key(&["upstreams", "tls"]));
         assert!(!brings_key(&["upstreams", "app", "timeouts"]));
         assert!(brings_word(&["upstreams", "app", "protocol"], "http2"));
-        assert!(brings_items(&["upstreams", "app", "targets"]));
+        assert_eq!(brings_items(&["upstreams", "app", "targets"]), Some("target"));
     }
 }

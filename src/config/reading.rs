@@ -227,9 +227,8 @@ impl<'d> Reader<'d, '_> {
         if count < *bounds.start() {
             let fault = self.error(codes::OUT_OF_RANGE, range, "the list is empty");
             self.note(fault.help("give it an item, or remove the key"));
-        } else if later::brings_items(&self.keys()) {
-            let message =
-                format!("more than {} of these is not available in this version", bounds.end());
+        } else if let Some(item) = later::brings_items(&self.keys()) {
+            let message = format!("more than one {item} is not available in this version");
             self.fault(codes::NOT_AVAILABLE, range, message);
         } else {
             let message = format!("the list has more than {} items", bounds.end());
@@ -239,8 +238,9 @@ impl<'d> Reader<'d, '_> {
     }
 
     fn wrong_type(&mut self, here: &Here<'d, '_>, shape: &Shape, found: &str) -> Option<Value> {
-        if shape.is_secret() {
-            self.secrets.push(here.site.range());
+        match shape.is_secret() {
+            true => self.secrets.push(here.site.range()),
+            false => self.hide_suspects(here.site),
         }
         let message = format!("expected {}, found {found}", shape.expected());
         let fault = self.error(codes::WRONG_TYPE, here.head(), message);

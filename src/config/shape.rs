@@ -196,6 +196,9 @@ impl Shape {
             Self::Integer { .. } => "a whole number".to_owned(),
             Self::List { .. } => "a list".to_owned(),
             Self::Map { .. } | Self::Object { .. } => "a mapping".to_owned(),
+            Self::OneOf(shapes) if self.is_secret() => {
+                shapes.first().map(Self::expected).unwrap_or_default()
+            }
             Self::OneOf(shapes) => {
                 let mut all: Vec<_> = shapes.iter().map(Self::expected).collect();
                 all.dedup();

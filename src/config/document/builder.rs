@@ -277,7 +277,8 @@ impl<'s> Builder<'s> {
         }
         if plain && text == "<<" {
             let message = "merge keys (`<<`) are not supported";
-            self.fault(codes::MERGE_KEY, range.clone(), message);
+            let fault = Diagnostic::error(codes::MERGE_KEY, self.span(range.clone()), message);
+            self.faults.push(fault.help("write the keys where they count"));
             return false;
         }
         match self.duplicate_of(text) {
@@ -349,7 +350,9 @@ impl<'s> Builder<'s> {
 
     fn refuse_tag(&mut self, tagged: bool, range: &Range<usize>) {
         if tagged {
-            self.fault(codes::YAML_TAG, range.clone(), "YAML tags are not supported");
+            let message = "YAML tags are not supported";
+            let fault = Diagnostic::error(codes::YAML_TAG, self.span(range.clone()), message);
+            self.faults.push(fault.help("remove the word that begins with `!`"));
         }
     }
 

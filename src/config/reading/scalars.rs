@@ -278,11 +278,27 @@ impl Given<'_> {
                 Some(format!("write a list: `[{}]`", quoted(written).trim_matches('`')))
             }
             Scalar::Boolean(_) | Scalar::Number | Scalar::Whole(_)
-                if takes(|choice| matches!(choice, Shape::Text(_))) =>
+                if shape.choices().iter().any(|choice| self.would_be(choice)) =>
             {
                 Some(format!("for text, put it in quotes: `\"{written}\"`"))
             }
+            Scalar::Text => {
+                let key = shape.choices().iter().find_map(main_key)?;
+                Some(format!(
+                    "write a mapping: `{{ {key}: {} }}`",
+                    quoted(written).trim_matches('`')
+                ))
+            }
             _ => None,
+        }
+    }
+
+    /// Whether it would be right as text.
+    fn would_be(&self, shape: &Shape) -> bool {
+        match shape {
+            Shape::Text(Some(rule)) => (rule.judge)(self.written).is_ok(),
+            Shape::Text(None) => true,
+            _ => false,
         }
     }
 
@@ -326,4 +342,13 @@ impl Given<'_> {
 
 fn is_list_of_text(shape: &Shape) -> bool {
     matches!(shape, Shape::List { item, .. } if matches!(**item, Shape::Text(_)))
+}
+
+/// The key of a mapping that has just one required key, of text.
+fn main_key(shape: &Shape) -> Option<&str> {
+    let Shape::Object(object) = shape else { return None };
+    let mut required = object.keys.iter().filter(|(_, property)| property.required);
+    let (key, property) = required.next()?;
+    let text = property.shape.choices().iter().any(|choice| matches!(choice, Shape::Text(_)));
+    (required.next().is_none() && text).then_some(key)
 }

@@ -146,14 +146,14 @@ routes:
     2:33 wrong-type expected `true` or `false`, found `on`
     2:45 wrong-type expected `json` or `text`, found 3
     3:1 wrong-type expected a list, found a mapping | begin each item of a list with `-`
-    5:12 wrong-type expected a mapping, found `/users`
+    5:12 wrong-type expected a mapping, found `/users` | write a mapping: `{ path: /users }`
     6:11 wrong-type expected `false`, or `upstream`, or a mapping, found true | `false` switches it off; to have it, remove the key or write its settings
     7:11 invalid-value expected a method: `jwt`, `jwt:NAME`, `jwt:token`, `api_key` or `basic`, found `nonee` | did you mean `none`?
     8:26 wrong-type expected `true` or `false`, found `true` | write `true` without quotes
     9:15 wrong-type expected the name of an upstream, or a URL such as `http://127.0.0.1:9000`, found 7 | for text, put it in quotes: `"7"`
     10:21 wrong-type expected a list, found `admin` | write a list: `[admin]`
     10:28 wrong-type expected text, or a mapping, found a list
-    11:17 wrong-type expected `false`, or a mapping, or a list, found `10/minute`
+    11:17 wrong-type expected `false`, or a mapping, or a list, found `10/minute` | write a mapping: `{ limit: 10/minute }`
     12:24 wrong-type expected a whole number, found `200` | write the number without quotes
     12:37 wrong-type expected text, found 5 | for text, put it in quotes: `"5"`
     13:33 invalid-value expected `301`, `302`, `303`, `307` or `308`, found 200

@@ -6,7 +6,7 @@ use super::{Here, Reader, listed};
 use crate::config::{
     codes,
     diagnostic::quoted,
-    document::Entry,
+    document::{Entry, Site},
     later,
     shape::{Object, Shape},
     source::mask,
@@ -25,12 +25,14 @@ impl<'d> Reader<'d, '_> {
         object: &'s Object,
     ) -> Option<Cow<'s, str>> {
         // A mistyped key must not show the secret behind it.
+        let later = later::brings_key(&self.keys());
         let secrets = object.keys.values().any(|property| property.shape.is_secret());
-        if secrets || mask::is_suspect(entry.name) {
+        if (secrets && !later) || mask::is_suspect(entry.name) {
             self.secrets.push(entry.value.range());
         }
+        self.hide_suspects(entry.value);
         let range = entry.span().range();
-        if later::brings_key(&self.keys()) {
+        if later {
             let message = format!("{} is not available in this version", quoted(entry.name));
             let fault = self.error(codes::NOT_AVAILABLE, range, message);
             self.note(fault.help("remove it; nothing takes its place yet"));
@@ -54,6 +56,17 @@ impl<'d> Reader<'d, '_> {
             None => fault,
         });
         near
+    }
+
+    /// Hides what looks like a secret in a value that has no place here.
+    pub(super) fn hide_suspects(&mut self, site: Site<'d>) {
+        for entry in site.entries() {
+            if mask::is_suspect(entry.name) {
+                self.secrets.push(entry.value.range());
+            }
+            self.hide_suspects(entry.value);
+        }
+        site.items().for_each(|item| self.hide_suspects(item));
     }
 
     /// Whether a name that the file chose is in its notation.

@@ -63,6 +63,9 @@ pub(super) fn masked(source: &Source, range: Range<usize>) -> Excerpt {
 
 /// A secret as it may be shown: `${NAME}` stays, everything else is `***`.
 pub(crate) fn as_written(text: &str) -> String {
+    if text.trim_matches(['"', '\'']).is_empty() {
+        return text.to_owned();
+    }
     let indent = text.len() - text.trim_start().len();
     let (blank, text) = text.split_at(indent);
     let mut shown = blank.to_owned();
