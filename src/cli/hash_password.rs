@@ -85,7 +85,11 @@ fn hash(algorithm: Algorithm, password: &[u8]) -> anyhow::Result<String> {
                 "the password is longer than the {BCRYPT_SEES} bytes that bcrypt sees; use argon2id"
             )
         }
-        Algorithm::Bcrypt => Ok(bcrypt::non_truncating_hash(password, 12).context("cannot hash")?),
+        Algorithm::Bcrypt if password.contains(&0) => {
+            bail!("the password holds a NUL, at which some implementations of bcrypt stop")
+        }
+        // Nothing is cut off: the length was judged above.
+        Algorithm::Bcrypt => Ok(bcrypt::hash(password, 12).context("cannot hash")?),
     }
 }
 
@@ -103,6 +107,14 @@ mod tests {
         assert!(Argon2::default().verify_password(b"Wonderland", &parsed).is_err());
         let text = hash(Algorithm::Bcrypt, b"wonderland").unwrap();
         assert!(bcrypt::verify("wonderland", &text).unwrap());
+    }
+
+    #[test]
+    fn bcrypt_takes_all_the_72_bytes_that_it_sees() {
+        let text = hash(Algorithm::Bcrypt, &[b'a'; 72]).unwrap();
+        assert!(bcrypt::verify([b'a'; 72], &text).unwrap());
+        assert!(!bcrypt::verify([b'a'; 71], &text).unwrap());
+        assert!(hash(Algorithm::Bcrypt, b"a\0b").is_err());
     }
 
     #[test]

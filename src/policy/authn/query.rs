@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-/// One parameter of a query.
-#[derive(Clone, Copy, Debug)]
+/// One parameter of a query. It may hold a credential, so it does not print.
+#[derive(Clone, Copy)]
 pub struct Parameter<'q> {
     written: &'q str,
 }

@@ -1,6 +1,6 @@
 //! A token in the compact form of JWS (RFC 7515), read strictly and not yet believed.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
@@ -16,7 +16,6 @@ use crate::{
 pub const LONGEST_TOKEN: usize = 16 << 10;
 
 /// A token that parses as a JWS in compact form, its signature not yet looked at.
-#[derive(Debug)]
 pub struct Jws<'r> {
     /// The digest it is remembered by.
     pub digest: Digest,
@@ -36,6 +35,13 @@ pub struct JoseHeader {
     pub kid: Option<String>,
     /// Its type, lower case, without `application/`; empty if absent.
     pub typ: String,
+}
+
+/// Without the token, which is a credential.
+impl fmt::Debug for Jws<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jws").field("header", &self.header).finish_non_exhaustive()
+    }
 }
 
 impl<'r> Jws<'r> {
