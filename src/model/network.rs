@@ -52,6 +52,11 @@ impl Cidr {
         self.0.contains(&canonical(address))
     }
 
+    /// Whether the network holds every address of its family.
+    pub fn is_everybody(&self) -> bool {
+        self.0.prefix_len() == 0
+    }
+
     /// Whether any of these networks holds the address.
     pub fn any_contains(networks: &[Self], address: IpAddr) -> bool {
         networks.iter().any(|network| network.contains(address))

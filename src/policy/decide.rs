@@ -26,28 +26,28 @@ pub async fn decide(
     now: Timestamp,
     trail: &mut Trail,
 ) -> Decision {
-    let mut case = Case {
-        policy,
-        facts,
-        now,
-        route: None,
-        principal: None,
-        standing: None,
-        shadow: None,
-        remark: None,
-        response: None,
-    };
-    let verdict = match case.judge(sources, trail).await {
-        Ok(verdict) => verdict,
-        Err(denial) => Verdict::Deny(denial),
-    };
-    case.close(verdict)
+    Case::of(policy, facts, None, now).decide(sources, trail).await
+}
+
+/// Decides on a request as if it came from this principal: where a route asks for a credential,
+/// nobody is asked for one. For what an operator expects of a policy, never for a client.
+pub async fn decide_as(
+    policy: &Policy,
+    facts: &RequestFacts<'_>,
+    principal: Arc<Principal>,
+    sources: &impl Sources,
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Decision {
+    Case::of(policy, facts, Some(principal), now).decide(sources, trail).await
 }
 
 /// What is known of the request so far.
 struct Case<'c> {
     policy: &'c Policy,
     facts: &'c RequestFacts<'c>,
+    /// Whom nobody has to ask for a credential.
+    known: Option<Arc<Principal>>,
     now: Timestamp,
     route: Option<Arc<Route>>,
     principal: Option<Arc<Principal>>,
@@ -58,6 +58,34 @@ struct Case<'c> {
 }
 
 impl<'c> Case<'c> {
+    fn of(
+        policy: &'c Policy,
+        facts: &'c RequestFacts<'c>,
+        known: Option<Arc<Principal>>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            policy,
+            facts,
+            known,
+            now,
+            route: None,
+            principal: None,
+            standing: None,
+            shadow: None,
+            remark: None,
+            response: None,
+        }
+    }
+
+    async fn decide(mut self, sources: &impl Sources, trail: &mut Trail) -> Decision {
+        let verdict = match self.judge(sources, trail).await {
+            Ok(verdict) => verdict,
+            Err(denial) => Verdict::Deny(denial),
+        };
+        self.close(verdict)
+    }
+
     async fn judge(
         &mut self,
         sources: &impl Sources,
@@ -236,6 +264,12 @@ impl<'c> Case<'c> {
             Access::IfPresented(rule) => (rule, false),
             Access::Required(rule) => (rule, true),
         };
+        if let Some(principal) = &self.known {
+            trail.note("authentication", Outcome::Passed, rule.line, || {
+                format!("{} of {}, as given", principal.subject, principal.issuer)
+            });
+            return Ok(Some(Arc::clone(principal)));
+        }
         let principal =
             authn::authenticate(self.policy, route, rule, self.facts, sources, self.now, trail)
                 .await?;

@@ -7,8 +7,8 @@ use super::authn::keys::SigningKey;
 /// The gateway as issuer (`token`).
 #[derive(Debug)]
 pub struct IssuingTerms {
-    /// Where tokens are asked for.
-    pub path: String,
+    /// Where tokens are asked for; absent is nowhere.
+    pub path: Option<String>,
     /// Where keys are published, for asymmetric algorithms.
     pub jwks_path: Option<String>,
     /// The `iss` of what is issued.

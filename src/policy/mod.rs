@@ -26,7 +26,7 @@ pub mod upstream;
 
 use std::sync::Arc;
 
-pub use decide::decide;
+pub use decide::{decide, decide_as};
 pub use decision::{Decision, Denial, Permit, Verdict};
 pub use request::RequestFacts;
 pub use sources::Sources;

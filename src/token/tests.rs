@@ -74,7 +74,7 @@ fn policy(key: SigningKey) -> Policy {
     let mut policy = Policy::bare(vec![issuer.into()], accounts, roles.unwrap());
     policy.issuing = Some(
         IssuingTerms {
-            path: "/auth/token".into(),
+            path: Some("/auth/token".into()),
             jwks_path: None,
             issuer: "portcullis".into(),
             audience: "portcullis".into(),
