@@ -13,8 +13,9 @@ use super::{
     Config, codes,
     diagnostic::{self, Diagnostic, quoted},
     document::{Document, MAX_BYTES, too_large},
-    reading::{self, Faulty, NamedFile},
+    reading::{self, Faulty, NamedFile, Written},
     scalar::Environment,
+    schema, shape,
     source::{Source, Span},
     values::{FilePath, SecretSource},
 };
@@ -52,27 +53,50 @@ pub struct Unreadable {
 /// Reads a file, and those that it names relative to it.
 pub fn load(path: &Path, environment: &Environment<'_>) -> Result<Loaded, Unreadable> {
     let name = path.display().to_string();
-    let bytes = match read_bounded(path, MAX_BYTES) {
-        Ok(bytes) => bytes,
-        Err(FileFault::TooLarge) => return Ok(Loaded::nothing(&name, path, too_large(&name))),
-        Err(FileFault::Unreadable(error)) => {
-            return Err(Unreadable { path: path.to_owned(), error });
-        }
-    };
-    let text = match String::from_utf8(bytes) {
+    let text = match read_text(path, &name)? {
         Ok(text) => text,
-        Err(error) => {
-            let lines = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
-            let line = lines.filter(|byte| **byte == b'\n').count() + 1;
-            let message = format!("{} is not UTF-8, line {line} first of all", quoted(&name));
-            return Ok(Loaded::nothing(&name, path, Diagnostic::of_file(codes::NOT_UTF8, message)));
-        }
+        Err(fault) => return Ok(Loaded::nothing(&name, path, fault)),
     };
     let base = path.parent().unwrap_or(Path::new(""));
     let mut loaded =
         load_with(&name, text, environment, base, &|path| read_bounded(path, MAX_NAMED_BYTES));
     loaded.files.own = Some(path.to_owned());
     Ok(loaded)
+}
+
+/// A file of another shape in the same notation, with everything that is wrong with it.
+#[derive(Debug)]
+pub struct Companion<T> {
+    /// The text as a tree, for places.
+    pub document: Document,
+    /// The types. What has a fault is a hole, or absent.
+    pub value: T,
+    /// What is wrong, in the order of the file.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads a file of another shape, which names no files.
+pub fn load_companion<T: Written>(
+    path: &Path,
+    environment: &Environment<'_>,
+) -> Result<Companion<T>, Unreadable> {
+    let name = path.display().to_string();
+    let nothing = |source: &Arc<Source>, diagnostics| Companion {
+        document: Document::empty(source),
+        value: T::default(),
+        diagnostics,
+    };
+    let text = match read_text(path, &name)? {
+        Ok(text) => text,
+        Err(fault) => return Ok(nothing(&Arc::new(Source::new(name, "")), vec![fault])),
+    };
+    let source = Arc::new(Source::new(name, text));
+    let (document, mut diagnostics) = Document::parse(&source);
+    let Some(document) = document else { return Ok(nothing(&source, diagnostics)) };
+    let read = reading::read(&document, &shape::of(&schema::of::<T>()), environment);
+    diagnostics.extend(read.diagnostics);
+    diagnostic::sort(&mut diagnostics);
+    Ok(Companion { document, value: read.value, diagnostics })
 }
 
 /// Reads a text that names no files; those that it names all the same are faults.
@@ -104,7 +128,7 @@ pub fn load_with(
         diagnostic::sort(&mut diagnostics);
         return Loaded { diagnostics, ..Loaded::empty(Document::empty(&source)) };
     };
-    let read = reading::read(&document, environment);
+    let read = reading::read(&document, shape::root(), environment);
     diagnostics.extend(read.diagnostics);
     let mut faulty = read.faulty;
     let mut files = Files { base: base.to_owned(), own: None, contents: BTreeMap::new() };
@@ -115,7 +139,7 @@ pub fn load_with(
         }
     }
     diagnostic::sort(&mut diagnostics);
-    Loaded { document, config: read.config, files, diagnostics, faulty }
+    Loaded { document, config: read.value, files, diagnostics, faulty }
 }
 
 impl Loaded {
@@ -232,6 +256,23 @@ fn reason(error: &io::Error) -> String {
         io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
         _ => error.to_string(),
     }
+}
+
+/// A file's text, or the fault for which it is none.
+fn read_text(path: &Path, name: &str) -> Result<Result<String, Diagnostic>, Unreadable> {
+    let bytes = match read_bounded(path, MAX_BYTES) {
+        Ok(bytes) => bytes,
+        Err(FileFault::TooLarge) => return Ok(Err(too_large(name))),
+        Err(FileFault::Unreadable(error)) => {
+            return Err(Unreadable { path: path.to_owned(), error });
+        }
+    };
+    Ok(String::from_utf8(bytes).map_err(|error| {
+        let lines = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = lines.filter(|byte| **byte == b'\n').count() + 1;
+        let message = format!("{} is not UTF-8, line {line} first of all", quoted(name));
+        Diagnostic::of_file(codes::NOT_UTF8, message)
+    }))
 }
 
 fn read_bounded(path: &Path, most: usize) -> Result<Vec<u8>, FileFault> {

@@ -35,7 +35,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::{PlanName, Role, UpstreamName};
-pub use load::{Loaded, load, load_text};
+pub use load::{Companion, Loaded, load, load_companion, load_text};
 use values::{List, Named, QuotaText};
 
 /// The file's shape.

@@ -15,20 +15,28 @@ use serde_yaml::{Mapping, Value};
 use faults::Faults;
 pub use faults::Faulty;
 
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
 use super::{
-    Config, codes,
+    codes,
     diagnostic::{Diagnostic, quoted},
     document::{Content, Document, Entry, Site},
     later,
     scalar::Environment,
-    shape::{self, Object, Shape},
+    shape::{Object, Shape},
     source::mask,
     values::Rule,
 };
 
+/// A file's shape as a type.
+pub trait Written: DeserializeOwned + Default + JsonSchema {}
+
+impl<T: DeserializeOwned + Default + JsonSchema> Written for T {}
+
 /// What came of reading a document.
-pub(super) struct Read {
-    pub config: Config,
+pub(super) struct Read<T> {
+    pub value: T,
     pub diagnostics: Vec<Diagnostic>,
     pub faulty: Faulty,
     pub files: Vec<NamedFile>,
@@ -45,8 +53,12 @@ pub(super) struct NamedFile {
     pub filled: bool,
 }
 
-/// Reads a document. Says to its source which parts of it are secret.
-pub(super) fn read(document: &Document, environment: &Environment<'_>) -> Read {
+/// Reads a document of this shape. Says to its source which parts of it are secret.
+pub(super) fn read<T: Written>(
+    document: &Document,
+    shape: &Shape,
+    environment: &Environment<'_>,
+) -> Read<T> {
     let mut reader = Reader {
         document,
         environment,
@@ -56,11 +68,11 @@ pub(super) fn read(document: &Document, environment: &Environment<'_>) -> Read {
         files: Vec::new(),
         may_be_empty: false,
     };
-    let value = reader.value(&Here { site: document.root(), key: None }, shape::root());
-    let config = reader.typed(value.unwrap_or_else(|| Value::Mapping(Mapping::new())));
+    let value = reader.value(&Here { site: document.root(), key: None }, shape);
+    let typed = reader.typed(value.unwrap_or_else(|| Value::Mapping(Mapping::new())));
     document.source().hide(std::mem::take(&mut reader.secrets));
     let (diagnostics, faulty) = reader.faults.finish();
-    Read { config, diagnostics, faulty, files: reader.files }
+    Read { value: typed, diagnostics, faulty, files: reader.files }
 }
 
 struct Reader<'d, 'e> {
@@ -93,6 +105,7 @@ impl<'d> Reader<'d, '_> {
             Content::Mapping => self.mapping(here, shape),
             Content::Scalar(text, style) => self.scalar(here, shape, text, style),
             Content::Sequence => match lists(shape).next() {
+                None if takes_any(shape) => self.list(here, &Shape::Any, 0..=usize::MAX, false),
                 Some((item, least, most, holes)) => self.list(here, item, least..=most, holes),
                 None => self.wrong_type(here, shape, "a list"),
             },
@@ -121,6 +134,7 @@ impl<'d> Reader<'d, '_> {
         });
         match map {
             Some((names, value, holes)) => Some(self.map(here, names, value, holes)),
+            None if takes_any(shape) => Some(self.map(here, None, &Shape::Any, false)),
             None => self.wrong_type(here, shape, "a mapping"),
         }
     }
@@ -253,16 +267,16 @@ impl<'d> Reader<'d, '_> {
     }
 
     /// The types of the configuration, from values that fit its shape.
-    fn typed(&mut self, value: Value) -> Config {
+    fn typed<T: Written>(&mut self, value: Value) -> T {
         let fault = match serde_yaml::from_value(value.clone()) {
             Ok(config) => return config,
             Err(fault) => fault,
         };
         // The shape has let through what a type refuses: find the section, and leave it out.
-        let Value::Mapping(sections) = value else { return Config::default() };
+        let Value::Mapping(sections) = value else { return T::default() };
         let alone = |(key, value): (&Value, &Value)| {
             let section = Mapping::from_iter([(key.clone(), value.clone())]);
-            serde_yaml::from_value::<Config>(Value::Mapping(section))
+            serde_yaml::from_value::<T>(Value::Mapping(section))
                 .map_err(|fault| (key.clone(), fault))
         };
         let faults: Vec<_> = sections.iter().map(alone).filter_map(Result::err).collect();
@@ -276,7 +290,7 @@ impl<'d> Reader<'d, '_> {
         }
         serde_yaml::from_value(Value::Mapping(sound)).unwrap_or_else(|_| {
             self.fault(codes::INVALID_VALUE, self.document.root().range(), fault.to_string());
-            Config::default()
+            T::default()
         })
     }
 
@@ -333,6 +347,10 @@ impl Here<'_, '_> {
             None => self.site.range(),
         }
     }
+}
+
+fn takes_any(shape: &Shape) -> bool {
+    shape.choices().iter().any(|choice| matches!(choice, Shape::Any))
 }
 
 fn lists(shape: &Shape) -> impl Iterator<Item = (&Shape, usize, usize, bool)> {

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::Config;
@@ -23,10 +23,12 @@ pub fn text() -> String {
 /// As the types say it, with our own `x-` words.
 pub(super) fn raw() -> &'static Value {
     static SCHEMA: OnceLock<Value> = OnceLock::new();
-    SCHEMA.get_or_init(|| {
-        let generator = SchemaSettings::draft2020_12().into_generator();
-        generator.into_root_schema_for::<Config>().to_value()
-    })
+    SCHEMA.get_or_init(of::<Config>)
+}
+
+/// The schema of a file of another shape, with our own `x-` words.
+pub(super) fn of<T: JsonSchema>() -> Value {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// Whether a schema says `null`, which `Option` puts there and the file may not hold.

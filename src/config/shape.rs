@@ -13,6 +13,8 @@ use super::{
 /// What may stand in a place.
 #[derive(Debug)]
 pub(super) enum Shape {
+    /// Anything, handed on as it is.
+    Any,
     /// `true` or `false`.
     Boolean,
     /// `false` alone: switches off.
@@ -55,14 +57,18 @@ pub(super) struct Property {
 /// The shape of the whole file.
 pub(super) fn root() -> &'static Shape {
     static ROOT: OnceLock<Shape> = OnceLock::new();
-    ROOT.get_or_init(|| {
-        let schema = schema::raw();
-        let definitions = schema.get("$defs").unwrap_or(&Value::Null);
-        compile(schema, definitions)
-    })
+    ROOT.get_or_init(|| of(schema::raw()))
+}
+
+/// The shape that a schema describes.
+pub(super) fn of(schema: &Value) -> Shape {
+    compile(schema, schema.get("$defs").unwrap_or(&Value::Null))
 }
 
 fn compile(schema: &Value, definitions: &Value) -> Shape {
+    if schema.as_bool() == Some(true) {
+        return Shape::Any;
+    }
     if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
         let name = name.rsplit('/').next().unwrap_or_default();
         return definitions
@@ -188,6 +194,7 @@ impl Shape {
     /// What is expected, as the end of "expected …".
     pub fn expected(&self) -> String {
         match self {
+            Self::Any => "a value".to_owned(),
             Self::Boolean => "`true` or `false`".to_owned(),
             Self::False => "`false`".to_owned(),
             Self::Integer { words, .. } if !words.is_empty() => {

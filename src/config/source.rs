@@ -114,6 +114,12 @@ impl Span {
         self.range.clone()
     }
 
+    /// A part of it, by the bytes of the source.
+    #[must_use]
+    pub fn narrowed(&self, range: Range<usize>) -> Self {
+        Self { source: Arc::clone(&self.source), range }
+    }
+
     /// Where it begins.
     pub fn start(&self) -> Position {
         self.position(self.range.start)

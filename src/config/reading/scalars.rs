@@ -199,6 +199,7 @@ impl<'d> Reader<'d, '_> {
 impl Given<'_> {
     fn fit<'s>(&self, choice: &'s Shape) -> Result<Value, Refusal<'s>> {
         match choice {
+            Shape::Any => self.as_it_is(),
             Shape::Boolean => self.boolean().map(Value::Bool).ok_or(Refusal::Other),
             Shape::False => match self.boolean() {
                 Some(false) => Ok(Value::Bool(false)),
@@ -232,6 +233,19 @@ impl Given<'_> {
                 true => Err(Refusal::Words),
                 false => Err(Refusal::Other),
             },
+        }
+    }
+
+    /// A value of whatever type it looks like.
+    fn as_it_is(&self) -> Result<Value, Refusal<'static>> {
+        match self.scalar {
+            Scalar::Boolean(yes) => Ok(yes.into()),
+            Scalar::Null => Err(Refusal::Other),
+            Scalar::Number => {
+                self.text.parse::<f64>().map_or(Err(Refusal::Other), |number| Ok(number.into()))
+            }
+            Scalar::Text => Ok(self.text.as_ref().into()),
+            Scalar::Whole(number) => Ok(number.into()),
         }
     }
 
