@@ -15,6 +15,8 @@ pub mod model;
 pub mod policy;
 /// What the operator wrote, and faults in it.
 pub mod config;
+/// From what was written to what the judge reads, all faults at once.
+pub mod compile;
 /// Metrics, the access log and the gateway's own log.
 pub mod observe;
 /// Answers from outside: counters, keys, accounts.

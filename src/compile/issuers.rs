@@ -1,0 +1,240 @@
+//! `authentication.jwt`: what the tokens of each issuer are judged by.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    Input,
+    faults::{Faults, undefined},
+    roles::Roles,
+};
+use crate::{
+    config::{
+        codes,
+        document::Site,
+        issuers::{Grants as WrittenGrants, Issuer, UserRule as WrittenUserRule},
+    },
+    model::{IssuerName, Role},
+    policy::authn::{
+        jwt::{ClaimPaths, Grants, IssuerTerms, UserRule, normal_type},
+        keys::{KeyFault, KeySet, VerifyingKey},
+    },
+};
+
+/// The issuers of the file; the gateway's own comes beside them.
+#[derive(Default)]
+pub(super) struct Issuers {
+    terms: Vec<Arc<IssuerTerms>>,
+}
+
+/// Reads `authentication.jwt`.
+pub(super) fn compile(input: &Input<'_>, roles: &Roles<'_>, faults: &mut Faults) -> Issuers {
+    let mut issuers = Issuers::default();
+    let mut claimed: HashMap<&str, &IssuerName> = HashMap::new();
+    let own = input.config.token.as_ref().map(|token| token.issuer.as_str());
+    for (name, issuer) in input.config.authentication.jwt.iter() {
+        let at = input.root().key("authentication").key("jwt").key(name.as_str());
+        judge_claim_to_iss(name, issuer, own, &mut claimed, at, faults);
+        warn(name, issuer, at, faults);
+        if let Some(grants) = &issuer.grants {
+            refer_granted(grants, roles, at.key("grants").key("roles"), faults);
+        }
+        let Some(keys) = keys(input, issuer, at, faults) else { continue };
+        issuers.terms.push(Arc::new(terms(name, issuer, keys)));
+    }
+    issuers
+}
+
+impl Issuers {
+    /// Adds the gateway's own.
+    pub fn add(&mut self, own: IssuerTerms) {
+        self.terms.push(Arc::new(own));
+    }
+
+    /// All of them, in the order of the file.
+    pub fn all(&self) -> &[Arc<IssuerTerms>] {
+        &self.terms
+    }
+
+    /// Finds one by its name.
+    pub fn find(&self, name: &str) -> Option<&Arc<IssuerTerms>> {
+        self.terms.iter().find(|terms| terms.name.as_str() == name)
+    }
+
+    /// Hands them over.
+    pub fn into_all(self) -> Vec<Arc<IssuerTerms>> {
+        self.terms
+    }
+}
+
+/// Says that an issuer is not defined, and which it could be.
+pub(super) fn unknown(input: &Input<'_>, name: &str, at: Site<'_>, faults: &mut Faults) {
+    let issuers = &input.config.authentication.jwt;
+    if issuers.is_empty() && input.is_faulty("authentication.jwt") {
+        return;
+    }
+    let names = issuers.names().map(|name| name.as_str());
+    faults
+        .fault(codes::UNKNOWN_ISSUER, at, format!("issuer `{name}` is not defined"))
+        .help(undefined(name, names, "Issuers are defined under `authentication.jwt`"));
+}
+
+fn judge_claim_to_iss<'c>(
+    name: &'c IssuerName,
+    issuer: &'c Issuer,
+    own: Option<&str>,
+    claimed: &mut HashMap<&'c str, &'c IssuerName>,
+    at: Site<'_>,
+    faults: &mut Faults,
+) {
+    let Some(iss) = issuer.issuer.as_ref().map(|iss| iss.as_str()) else { return };
+    let other = match claimed.insert(iss, name) {
+        Some(other) => format!("`{other}`"),
+        None if own == Some(iss) => "the gateway itself, by `token.issuer`,".to_owned(),
+        None => return,
+    };
+    faults
+        .fault(codes::SAME_ISSUER, at.key("issuer"), format!("{other} has the same `issuer`"))
+        .help("a token goes to the issuer whose `issuer` is its `iss`: each needs one of its own");
+}
+
+fn warn(name: &IssuerName, issuer: &Issuer, at: Site<'_>, faults: &mut Faults) {
+    if issuer.issuer.is_none() {
+        let message = format!("issuer `{name}` takes every token that no other issuer claims");
+        faults
+            .warning(codes::NO_ISSUER, at, message)
+            .help("add `issuer`, the exact `iss` of its tokens");
+    }
+    if issuer.audiences.is_empty() {
+        let message = format!("issuer `{name}` takes tokens that were issued for anybody");
+        faults
+            .warning(codes::NO_AUDIENCES, at, message)
+            .help("add `audiences`, one of which must be in `aud`");
+    }
+    let subject = issuer.claims.subject.as_str();
+    for (index, algorithm) in issuer.algorithms.iter().enumerate() {
+        if issuer.algorithms.iter().take(index).any(|earlier| earlier == algorithm) {
+            let at = at.key("algorithms").item(index);
+            faults
+                .fault(
+                    codes::DUPLICATE,
+                    at,
+                    format!("`{}` stands in this list twice", algorithm.as_str()),
+                )
+                .help("remove one of them");
+        }
+    }
+    if !issuer.require.iter().any(|claim| claim.as_str() == "exp") {
+        let message =
+            format!("tokens of issuer `{name}` may be without `exp`, and then never expire");
+        faults
+            .warning(codes::NO_EXPIRY, at.key("require"), message)
+            .help(format!("write `require: [exp, {subject}]`"));
+    }
+}
+
+/// A role that an issuer may assert is a reference like any other; a beginning and `*` is none.
+fn refer_granted(grants: &WrittenGrants, roles: &Roles<'_>, at: Site<'_>, faults: &mut Faults) {
+    for (index, role) in grants.roles.iter().enumerate() {
+        if !role.as_str().ends_with('*') {
+            roles.refer(&Role::from(role.as_str()), at.item(index), faults);
+        }
+    }
+}
+
+fn keys(input: &Input<'_>, issuer: &Issuer, at: Site<'_>, faults: &mut Faults) -> Option<KeySet> {
+    let algorithms: Vec<_> = issuer.algorithms.iter().map(|algorithm| algorithm.0).collect();
+    let sources = [
+        issuer.jwks_file.as_ref().map(|_| "jwks_file"),
+        issuer.public_key_file.as_ref().map(|_| "public_key_file"),
+        issuer.secret.as_ref().map(|_| "secret"),
+    ];
+    let mut written = sources.into_iter().flatten();
+    let first = written.next();
+    if let (Some(first), Some(second)) = (first, written.next()) {
+        faults
+            .fault(
+                codes::CONTRADICTION,
+                at.key(second),
+                format!("the issuer has both `{first}` and `{second}`"),
+            )
+            .help("keep the one that holds its keys");
+        return None;
+    }
+    let one = |key| KeySet::new(vec![key]);
+    let refuse = |faults: &mut Faults, at: Site<'_>, fault: KeyFault| {
+        faults.fault(codes::UNUSABLE_KEY, at, fault.to_string()).help(fault.help());
+    };
+    if let Some(file) = &issuer.jwks_file {
+        let at = at.key("jwks_file");
+        return match KeySet::from_jwks(input.file(file)?, &algorithms) {
+            Ok((keys, warnings)) => {
+                for warning in warnings {
+                    faults.warning(codes::UNUSABLE_KEY, at, warning.to_string());
+                }
+                Some(keys)
+            }
+            Err(fault) => {
+                refuse(faults, at, fault);
+                None
+            }
+        };
+    }
+    if let Some(file) = &issuer.public_key_file {
+        let read = VerifyingKey::from_pem(input.file(file)?, &algorithms);
+        return read
+            .map(one)
+            .map_err(|fault| refuse(faults, at.key("public_key_file"), fault))
+            .ok();
+    }
+    if let Some(secret) = &issuer.secret {
+        let at = at.key("secret");
+        let secret = super::secrets::read(input, secret, at, faults)?;
+        let read = VerifyingKey::from_secret(&secret, &algorithms);
+        return read.map(one).map_err(|fault| refuse(faults, at, fault)).ok();
+    }
+    faults
+        .fault(codes::MISSING_KEY, at, "the issuer has no keys")
+        .help("add one of `jwks_file`, `public_key_file` and `secret`");
+    None
+}
+
+fn terms(name: &IssuerName, issuer: &Issuer, keys: KeySet) -> IssuerTerms {
+    let texts = |labels: &[crate::config::values::Label]| {
+        labels.iter().map(|label| label.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    let token_types =
+        issuer.token_types.as_deref().map_or_else(IssuerTerms::usual_types, |types| {
+            types.iter().map(|one| normal_type(one.as_str())).collect()
+        });
+    let claims = &issuer.claims;
+    IssuerTerms {
+        name: name.clone(),
+        principal_issuer: name.clone(),
+        issuer: issuer.issuer.as_ref().map(|iss| iss.as_str().to_owned()),
+        audiences: texts(&issuer.audiences),
+        algorithms: issuer.algorithms.iter().map(|algorithm| algorithm.0).collect(),
+        fingerprint: keys.fingerprint(name.as_str()),
+        keys,
+        leeway: issuer.leeway.0,
+        require: issuer.require.iter().map(|claim| claim.as_str().to_owned()).collect(),
+        token_types,
+        claims: ClaimPaths {
+            subject: claims.subject.as_str().to_owned(),
+            roles: claims.roles.as_str().to_owned(),
+            permissions: claims.permissions.as_str().to_owned(),
+            plan: claims.plan.as_str().to_owned(),
+        },
+        grants: issuer.grants.as_ref().map(|grants| Grants {
+            roles: texts(&grants.roles),
+            permissions: texts(&grants.permissions),
+        }),
+        users: user_rule(issuer.users),
+    }
+}
+
+pub(super) const fn user_rule(written: WrittenUserRule) -> UserRule {
+    match written {
+        WrittenUserRule::Ignore => UserRule::Ignore,
+        WrittenUserRule::Require => UserRule::Require,
+    }
+}

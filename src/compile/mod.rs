@@ -1,0 +1,183 @@
+//! From what the operator wrote to what the judge reads: all faults of the file at once. Opens
+//! nothing: files were read and names looked up by whoever calls.
+
+mod api_keys;
+mod cors;
+mod demonstration;
+mod faults;
+mod headers;
+mod identity;
+mod issuers;
+mod limits;
+mod roles;
+mod routes;
+mod secrets;
+mod server;
+mod serving;
+mod survey;
+mod token;
+mod upstreams;
+mod users;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+pub use serving::{AdminTerms, LogTerms, Serving};
+
+use crate::{
+    config::{
+        Config, Loaded,
+        diagnostic::{self, Diagnostic},
+        document::Site,
+        values::{FilePath, SecretSource},
+    },
+    model::{Secret, Timestamp},
+    policy::{Policy, accounts::Accounts},
+};
+use demonstration::Demonstration;
+use faults::Faults;
+
+/// What the compiler is told of the world, because it does not look itself.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances {
+    /// The present, for what has expired.
+    pub now: Timestamp,
+    /// Whether demonstration secrets may be used where others can reach the gateway.
+    pub demonstration_allowed: bool,
+    /// The addresses of upstreams' names, in lower case, as far as they are known.
+    pub addresses: BTreeMap<String, Vec<IpAddr>>,
+}
+
+/// What became of a file.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What can be served; absent if the file has a fault.
+    pub outcome: Option<Outcome>,
+    /// Faults and warnings in the order of the file, those of reading it among them.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What can be served.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the judge reads.
+    pub policy: Policy,
+    /// What the process needs beside.
+    pub serving: Serving,
+}
+
+impl Compiled {
+    /// Makes warnings faults.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        if !self.diagnostics.is_empty() {
+            self.outcome = None;
+        }
+        for diagnostic in &mut self.diagnostics {
+            diagnostic.severity = diagnostic::Severity::Error;
+        }
+        self
+    }
+}
+
+/// The names of upstreams that have to be looked up before the file is compiled for serving.
+pub fn names_to_look_up(config: &Config) -> BTreeSet<String> {
+    upstreams::names(config).collect()
+}
+
+/// Compiles a file.
+pub fn compile(loaded: &Loaded, circumstances: &Circumstances) -> Compiled {
+    let mut faults = Faults::default();
+    let outcome = compile_into(loaded, circumstances, &mut faults);
+    let mut diagnostics = loaded.diagnostics.clone();
+    diagnostics.extend(faults.into_found());
+    diagnostic::sort(&mut diagnostics);
+    let outcome = outcome.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
+    Compiled { outcome, diagnostics }
+}
+
+/// What every section is read against.
+struct Input<'l> {
+    config: &'l Config,
+    loaded: &'l Loaded,
+    circumstances: &'l Circumstances,
+    demonstration: Demonstration,
+}
+
+impl<'l> Input<'l> {
+    /// The outermost place of the file.
+    fn root(&self) -> Site<'l> {
+        self.loaded.document.root()
+    }
+
+    /// The bytes of a file that the file names; absent if it could not be read, which was told.
+    fn file(&self, path: &FilePath) -> Option<&'l [u8]> {
+        self.loaded.files.bytes(path)
+    }
+
+    /// The bytes of a secret; absent if it could not be read, which was told.
+    fn secret(&self, written: &SecretSource) -> Option<Secret> {
+        self.loaded.files.secret(written)
+    }
+
+    /// Whether something at a path was refused already, so that what is missing there is not
+    /// missing.
+    fn is_faulty(&self, path: &str) -> bool {
+        self.loaded.faulty.touches(path)
+    }
+}
+
+fn compile_into(
+    loaded: &Loaded,
+    circumstances: &Circumstances,
+    faults: &mut Faults,
+) -> Option<Outcome> {
+    let config = &loaded.config;
+    let demonstration = Demonstration::new(config, circumstances);
+    let input = Input { config, loaded, circumstances, demonstration };
+    let server = server::compile(&input, faults);
+    let serving = serving::compile(&input, faults);
+    let roles = roles::compile(&input, faults);
+    let plans = limits::Plans::compile(&input, faults);
+    let users = users::compile(&input, &roles, &plans, faults);
+    let keys = api_keys::keys(&input, &roles, &plans, faults);
+    let mut issuers = issuers::compile(&input, &roles, faults);
+    let own = token::compile(&input, faults);
+    let issuing = own.map(|own| {
+        issuers.add(own.issuer);
+        own.issuing
+    });
+    let failure_limit = limits::failure_limit(&input, faults);
+    let login_limit = limits::login_limit(&input, faults);
+    let mut upstreams = upstreams::compile(&input, faults);
+    let key_method = api_keys::method(&input, faults);
+    let mut methods = routes::access::Methods::new(&input, &issuers, key_method, faults);
+    let ground = routes::Ground::new(&input, &roles, &plans, issuing.as_deref(), faults);
+    let routes = ground.compile(&mut upstreams, &mut methods, faults);
+    let identity = identity::compile(&input, routes.as_ref(), faults);
+    survey::warn(&input, &roles, faults);
+    let routes = routes?;
+    let policy = Policy {
+        server,
+        table: routes.table,
+        routes: routes.routes,
+        upstreams: upstreams.into_all(),
+        issuers: issuers.into_all(),
+        accounts: Arc::new(Accounts::new(users, keys)),
+        roles: roles.graph,
+        identity: identity?,
+        issuing,
+        failure_limit: failure_limit.map(Arc::new),
+        login_limit,
+        counters: usize::try_from(config.rate_limits.keys).unwrap_or(usize::MAX),
+        default_cors: routes.default_cors,
+        default_security_headers: routes.default_security_headers,
+    };
+    Some(Outcome { policy, serving })
+}

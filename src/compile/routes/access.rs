@@ -1,0 +1,384 @@
+//! `auth`: who is asked for a credential, and which count.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode};
+
+use crate::{
+    compile::{
+        Input,
+        api_keys::KeyMethod,
+        faults::Faults,
+        issuers::{self, Issuers},
+    },
+    config::{
+        access::{AuthRule as Written, AuthWord},
+        codes,
+        document::Site,
+        values::AuthMethod,
+    },
+    model::{IssuerName, Principal},
+    policy::{
+        authn::{ApiKeyTerms, AuthRule, BasicTerms, Challenges, JwtRule, Method, jwt::IssuerTerms},
+        rules::Access,
+    },
+};
+
+/// The methods that are configured, and what a route gets that does not say.
+pub(in crate::compile) struct Methods<'i> {
+    input: &'i Input<'i>,
+    issuers: &'i Issuers,
+    api_key: Option<KeyMethod>,
+    basic: Option<Arc<BasicTerms>>,
+    default: DefaultAuth<'i>,
+    /// Whether a route was told already that it has to say.
+    undecided_told: bool,
+}
+
+/// What a route gets that does not say.
+enum DefaultAuth<'i> {
+    /// `defaults.auth: none`.
+    Anyone,
+    /// Something that was refused already.
+    Faulty,
+    /// These methods, as they stand at this place; required unless `optional`.
+    Methods { methods: Vec<AuthMethod>, at: Option<Site<'i>>, optional: bool },
+    /// Nothing: it has to say, because so many methods are configured.
+    Undecided { configured: Vec<&'static str> },
+}
+
+impl<'i> Methods<'i> {
+    /// Gathers what is configured.
+    pub fn new(
+        input: &'i Input<'i>,
+        issuers: &'i Issuers,
+        api_key: Option<KeyMethod>,
+        faults: &mut Faults,
+    ) -> Self {
+        let basic = input.config.authentication.basic.as_ref();
+        let basic = basic.map(|basic| Arc::new(BasicTerms { realm: basic.realm.0.clone() }));
+        let default = DefaultAuth::Faulty;
+        let mut methods = Self { input, issuers, api_key, basic, default, undecided_told: false };
+        methods.default = methods.read_default(faults);
+        methods
+    }
+
+    /// Who is asked on a route.
+    pub fn access(
+        &mut self,
+        written: Option<&Written>,
+        route: Site<'i>,
+        faults: &mut Faults,
+    ) -> Option<Access> {
+        let at = route.key("auth");
+        let (methods, at, optional) = match written {
+            Some(Written::Word(AuthWord::None)) => return Some(Access::Anyone),
+            Some(Written::Optional(methods)) => (&methods.optional[..], at.key("optional"), true),
+            Some(Written::Methods(methods)) => (methods.as_slice(), at, false),
+            Some(Written::Word(AuthWord::Optional)) => match &self.default {
+                DefaultAuth::Methods { methods, at: place, .. } => {
+                    (methods.as_slice(), place.unwrap_or(at), true)
+                }
+                DefaultAuth::Faulty => return None,
+                DefaultAuth::Undecided { .. } if self.is_faulty() => return None,
+                DefaultAuth::Anyone | DefaultAuth::Undecided { .. } => {
+                    faults
+                        .fault(
+                            codes::AUTH_UNDECIDED,
+                            at,
+                            "`auth: optional` takes the methods of `defaults.auth`, which names none",
+                        )
+                        .help("write `auth: { optional: [jwt] }`, or name methods in `defaults.auth`");
+                    return None;
+                }
+            },
+            None => match &self.default {
+                DefaultAuth::Anyone => return Some(Access::Anyone),
+                DefaultAuth::Faulty => return None,
+                DefaultAuth::Methods { methods, at: place, optional } => {
+                    (methods.as_slice(), place.unwrap_or(route), *optional)
+                }
+                DefaultAuth::Undecided { configured } => {
+                    if !self.undecided_told && !self.is_faulty() {
+                        undecided(configured, route, faults);
+                    }
+                    self.undecided_told = true;
+                    return None;
+                }
+            },
+        };
+        let rule = self.rule(methods, at, faults)?;
+        Some(if optional { Access::IfPresented(rule) } else { Access::Required(rule) })
+    }
+
+    /// Whether methods could be missing because what configures them was refused.
+    fn is_faulty(&self) -> bool {
+        let paths = ["authentication", "defaults.auth", "token"];
+        paths.iter().any(|path| self.input.is_faulty(path))
+    }
+
+    fn read_default(&self, faults: &mut Faults) -> DefaultAuth<'i> {
+        let at = self.input.root().key("defaults").key("auth");
+        match &self.input.config.defaults.auth {
+            Some(Written::Word(AuthWord::None)) => {
+                faults
+                    .warning(
+                        codes::PUBLIC_BY_DEFAULT,
+                        at,
+                        "every route is public that does not say otherwise",
+                    )
+                    .help(
+                        "name a method here, and write `auth: none` on the routes that are public",
+                    );
+                DefaultAuth::Anyone
+            }
+            Some(Written::Word(AuthWord::Optional)) => {
+                faults
+                    .fault(codes::AUTH_UNDECIDED, at, "`optional` refers to `defaults.auth` itself")
+                    .help("write `auth: { optional: [jwt] }`");
+                DefaultAuth::Faulty
+            }
+            Some(Written::Optional(optional)) => {
+                self.default_methods(&optional.optional, at.key("optional"), true, faults)
+            }
+            Some(Written::Methods(methods)) => {
+                self.default_methods(methods.as_slice(), at, false, faults)
+            }
+            None => match self.configured().as_slice() {
+                [(_, method)] => DefaultAuth::Methods {
+                    methods: vec![method.clone()],
+                    at: None,
+                    optional: false,
+                },
+                several => DefaultAuth::Undecided {
+                    configured: several.iter().map(|(name, _)| *name).collect(),
+                },
+            },
+        }
+    }
+
+    /// Judged here, so that a fault is told once and not for every route.
+    fn default_methods(
+        &self,
+        methods: &[AuthMethod],
+        at: Site<'i>,
+        optional: bool,
+        faults: &mut Faults,
+    ) -> DefaultAuth<'i> {
+        match self.rule(methods, at, faults) {
+            Some(_) => DefaultAuth::Methods { methods: methods.to_vec(), at: Some(at), optional },
+            None => DefaultAuth::Faulty,
+        }
+    }
+
+    fn configured(&self) -> Vec<(&'static str, AuthMethod)> {
+        let config = self.input.config;
+        let jwt = !config.authentication.jwt.is_empty() || config.token.is_some();
+        let methods = [
+            (jwt, "jwt", AuthMethod::Jwt),
+            (config.authentication.api_keys.is_some(), "api_key", AuthMethod::ApiKey),
+            (config.authentication.basic.is_some(), "basic", AuthMethod::Basic),
+        ];
+        let there = methods.into_iter().filter(|(there, ..)| *there);
+        there.map(|(_, name, method)| (name, method)).collect()
+    }
+
+    fn rule(&self, methods: &[AuthMethod], at: Site<'_>, faults: &mut Faults) -> Option<AuthRule> {
+        let mut found: Vec<Method> = Vec::new();
+        let mut sound = true;
+        for (index, method) in methods.iter().enumerate() {
+            let at = at.item(index);
+            if methods.iter().take(index).any(|earlier| earlier == method) {
+                faults
+                    .fault(codes::DUPLICATE, at, format!("`{method}` stands in this list twice"))
+                    .help("remove one of them");
+                sound = false;
+            } else {
+                sound &= self.add(method, &mut found, at, faults).is_some();
+            }
+        }
+        if !sound || !one_takes_the_rest(&found, at, faults) {
+            return None;
+        }
+        let written = methods.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let line = u32::try_from(at.line()).unwrap_or_default();
+        let challenges = Arc::new(self.challenges(&found));
+        Some(AuthRule { methods: found, challenges, written, line })
+    }
+
+    fn add(
+        &self,
+        method: &AuthMethod,
+        found: &mut Vec<Method>,
+        at: Site<'_>,
+        faults: &mut Faults,
+    ) -> Option<()> {
+        match method {
+            AuthMethod::ApiKey => match &self.api_key {
+                Some(method) => found.push(Method::ApiKey(method.terms.clone())),
+                None => return self.not_configured(method, "authentication.api_keys", at, faults),
+            },
+            AuthMethod::Basic => match &self.basic {
+                Some(terms) => found.push(Method::Basic(terms.clone())),
+                None => return self.not_configured(method, "authentication.basic", at, faults),
+            },
+            AuthMethod::Jwt => {
+                let config = self.input.config;
+                if config.authentication.jwt.is_empty() && config.token.is_none() {
+                    return self.not_configured(method, "authentication.jwt", at, faults);
+                }
+                self.issuers.all().iter().for_each(|issuer| take(found, issuer));
+            }
+            AuthMethod::JwtOwn => {
+                if self.input.config.token.is_none() {
+                    return self.not_configured(method, "token", at, faults);
+                }
+                // If it is missing here it has a fault of its own.
+                take(found, self.issuers.find(IssuerTerms::OWN)?);
+            }
+            AuthMethod::JwtFrom(name) => {
+                if !self.input.config.authentication.jwt.has(name) {
+                    issuers::unknown(self.input, name.as_str(), at, faults);
+                    return None;
+                }
+                take(found, self.issuers.find(name.as_str())?);
+            }
+        }
+        Some(())
+    }
+
+    fn not_configured(
+        &self,
+        method: &AuthMethod,
+        section: &str,
+        at: Site<'_>,
+        faults: &mut Faults,
+    ) -> Option<()> {
+        if !self.is_faulty() {
+            faults
+                .fault(codes::METHOD_NOT_CONFIGURED, at, format!("`{method}` is not configured"))
+                .help(format!("add `{section}`, or name another method"));
+        }
+        None
+    }
+
+    fn challenges(&self, methods: &[Method]) -> Challenges {
+        let realm = self.basic.as_ref().map_or("portcullis", |basic| basic.realm.as_str());
+        let lines = methods.iter().filter_map(|method| {
+            let line = match method {
+                Method::ApiKey(terms) => api_key_challenge(realm, terms),
+                Method::Basic(terms) => {
+                    format!("Basic realm=\"{}\", charset=\"UTF-8\"", terms.realm)
+                }
+                Method::Jwt(_) => "Bearer".to_owned(),
+            };
+            HeaderValue::from_str(&line).ok()
+        });
+        let status =
+            self.api_key.as_ref().map_or(StatusCode::UNAUTHORIZED, |method| method.reject_status);
+        let key_only = matches!(methods, [Method::ApiKey(_)]).then_some(status);
+        Challenges { lines: lines.collect(), key_only }
+    }
+}
+
+/// Where the principals of a route can come from: issuers by name, and `local`.
+pub(in crate::compile) fn sources(access: &Access) -> Vec<IssuerName> {
+    let mut sources = Vec::new();
+    let mut add = |source: IssuerName| {
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+    };
+    for method in access.rule().into_iter().flat_map(|rule| &rule.methods) {
+        match method {
+            Method::ApiKey(_) | Method::Basic(_) => add(Principal::local()),
+            Method::Jwt(rule) => {
+                rule.issuers.iter().for_each(|issuer| add(issuer.principal_issuer.clone()));
+            }
+        }
+    }
+    sources
+}
+
+/// A bearer token is one credential whoever checks it, so all issuers make one method, at the
+/// place of the first.
+fn take(found: &mut Vec<Method>, issuer: &Arc<IssuerTerms>) {
+    let there = found.iter_mut().find_map(|method| match method {
+        Method::Jwt(rule) => Some(rule),
+        Method::ApiKey(_) | Method::Basic(_) => None,
+    });
+    match there {
+        None => found.push(Method::Jwt(JwtRule { issuers: vec![issuer.clone()] })),
+        Some(rule) if rule.issuers.iter().any(|one| one.name == issuer.name) => {}
+        Some(rule) => rule.issuers.push(issuer.clone()),
+    }
+}
+
+/// Of two issuers without `issuer` nobody could say who takes a token.
+fn one_takes_the_rest(found: &[Method], at: Site<'_>, faults: &mut Faults) -> bool {
+    let mut takers = found.iter().flat_map(|method| match method {
+        Method::Jwt(rule) => rule.issuers.as_slice(),
+        Method::ApiKey(_) | Method::Basic(_) => &[],
+    });
+    let mut takers = takers.by_ref().filter(|issuer| issuer.issuer.is_none());
+    let (Some(first), Some(second)) = (takers.next(), takers.next()) else { return true };
+    faults
+        .fault(
+            codes::SAME_ISSUER,
+            at,
+            format!("`{}` and `{}` both take what no other issuer claims", first.name, second.name),
+        )
+        .help("give at least one of them an `issuer`");
+    false
+}
+
+fn api_key_challenge(realm: &str, terms: &ApiKeyTerms) -> String {
+    let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    match (&terms.header, &terms.query) {
+        (None, Some(query)) => {
+            format!("ApiKey realm=\"{realm}\", in=\"query\", name=\"{}\"", quoted(query))
+        }
+        (Some(header), _) => {
+            format!(
+                "ApiKey realm=\"{realm}\", in=\"header\", name=\"{}\"",
+                as_usual(header.as_str())
+            )
+        }
+        (None, None) => format!("ApiKey realm=\"{realm}\""),
+    }
+}
+
+/// `x-api-key` as people write it: `X-API-Key`.
+fn as_usual(name: &str) -> String {
+    let words = name.split('-').map(|word| match word {
+        "api" | "id" => word.to_ascii_uppercase(),
+        _ => {
+            let mut letters = word.chars();
+            let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+            first.into_iter().chain(letters).collect()
+        }
+    });
+    words.collect::<Vec<_>>().join("-")
+}
+
+fn undecided(configured: &[&str], route: Site<'_>, faults: &mut Faults) {
+    match configured {
+        [] => faults
+            .fault(
+                codes::AUTH_UNDECIDED,
+                route,
+                "the route does not say who is let in, and no way to authenticate is configured",
+            )
+            .help("write `auth: none` if everybody may pass, or configure `authentication` or `token`"),
+        several => faults
+            .fault(
+                codes::AUTH_UNDECIDED,
+                route,
+                "the route does not say who is let in, and several methods are configured",
+            )
+            .help(format!(
+                "write `defaults: {{ auth: [{}] }}`, or `auth` on each route",
+                several.join(", ")
+            )),
+    };
+}

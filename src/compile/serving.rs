@@ -1,0 +1,118 @@
+//! What the process needs beside the policy: where it listens, how it logs, how it stops.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::{Input, faults::Faults, secrets, server};
+use crate::{
+    config::{
+        codes,
+        log::{LogFormat, LogLevel},
+    },
+    model::Secret,
+};
+
+/// What the process needs beside the policy.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    /// The addresses to serve on.
+    pub listen: Vec<SocketAddr>,
+    /// How many threads serve; none is one a core.
+    pub workers: Option<u16>,
+    /// How much longer requests are accepted once the gateway was told to stop.
+    pub drain_delay: Duration,
+    /// How long running requests may take to end after that.
+    pub drain_timeout: Duration,
+    /// The admin listener.
+    pub admin: AdminTerms,
+    /// What is written to stderr.
+    pub log: LogTerms,
+    /// The file and all that it names: what is watched.
+    pub files: Vec<PathBuf>,
+}
+
+/// The admin listener's terms.
+#[derive(Clone, Debug)]
+pub struct AdminTerms {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What callers of the admin API present; absent lets loopback callers read.
+    pub token: Option<Secret>,
+    /// More names that it may be called by, in lower case.
+    pub hosts: Vec<String>,
+}
+
+/// What is written to stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogTerms {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// How much is logged.
+    pub level: LogLevel,
+    /// Whether each request gets a line.
+    pub access: bool,
+    /// Whether that line says who it was.
+    pub identity: bool,
+}
+
+/// A token of the admin API has at least so many bytes.
+const LEAST_TOKEN: usize = 16;
+
+/// Reads what the process needs.
+pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Serving {
+    let (server, log) = (&input.config.server, &input.config.log);
+    Serving {
+        listen: server::addresses(input.config),
+        workers: server::workers(input, faults),
+        drain_delay: server.drain_delay.0,
+        drain_timeout: server.drain_timeout.0,
+        admin: admin(input, faults),
+        log: LogTerms {
+            format: log.format,
+            level: log.level,
+            access: log.access,
+            identity: log.identity,
+        },
+        files: input.loaded.files.watched(),
+    }
+}
+
+fn admin(input: &Input<'_>, faults: &mut Faults) -> AdminTerms {
+    let admin = &input.config.admin;
+    let at = input.root().key("admin");
+    let listen = admin.listen.0;
+    let token =
+        admin.token.as_ref().and_then(|token| secrets::read(input, token, at.key("token"), faults));
+    let token = token.filter(|token| !token.is_empty());
+    match &token {
+        Some(token) if token.expose().len() < LEAST_TOKEN => {
+            faults
+                .fault(
+                    codes::ADMIN_TOKEN,
+                    at.key("token"),
+                    format!("`admin.token` is shorter than {LEAST_TOKEN} characters"),
+                )
+                .help("make one: `openssl rand -hex 32`");
+        }
+        Some(token) if !token.expose().iter().all(|byte| (b'!'..=b'~').contains(byte)) => {
+            faults
+                .fault(
+                    codes::ADMIN_TOKEN,
+                    at.key("token"),
+                    "`admin.token` has characters that no `Authorization` header can hold",
+                )
+                .help("use visible ASCII without spaces: `openssl rand -hex 32`");
+        }
+        None if !listen.ip().is_loopback() && !input.is_faulty("admin") => {
+            faults
+                .fault(
+                    codes::ADMIN_TOKEN,
+                    at.key("listen"),
+                    "other machines can reach the admin listener, and `admin.token` is not set",
+                )
+                .help("set `token: ${PORTCULLIS_ADMIN_TOKEN}`, or listen on 127.0.0.1");
+        }
+        Some(_) | None => {}
+    }
+    let hosts = admin.hosts.iter().map(|host| host.0.to_ascii_lowercase()).collect();
+    AdminTerms { listen, token, hosts }
+}

@@ -1,0 +1,270 @@
+//! `upstreams`: the services behind the gateway.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
+
+use super::{
+    Input,
+    faults::{Faults, undefined},
+};
+use crate::{
+    config::{
+        Config, codes,
+        document::Site,
+        upstreams::{
+            Distinction, Timeouts as WrittenTimeouts, Upstream as Written, UpstreamSettings,
+        },
+        values::{HostHeader as WrittenHost, TargetUrl, UpstreamRef},
+    },
+    model::{UpstreamName, canonical},
+    policy::{
+        route::{Difference, Distinguishes},
+        upstream::{HostHeader, Service, Target, Timeouts, Upstream},
+    },
+};
+
+/// The upstreams of the file, those of a route's own URL among them as routes ask for them.
+pub(super) struct Upstreams<'c> {
+    input: &'c Input<'c>,
+    known: BTreeMap<UpstreamName, Found>,
+    listeners: Vec<(SocketAddr, &'static str)>,
+}
+
+/// An upstream, and what it says of its timeouts: a route's own word, then `defaults`, then this.
+pub(super) struct Found {
+    /// The upstream.
+    pub upstream: Arc<Upstream>,
+    /// Its timeouts as written.
+    pub timeouts: WrittenTimeouts,
+}
+
+/// Reads `upstreams`.
+pub(super) fn compile<'c>(input: &'c Input<'c>, faults: &mut Faults) -> Upstreams<'c> {
+    let listeners = listeners(input.config);
+    let mut upstreams = Upstreams { input, known: BTreeMap::new(), listeners };
+    for (name, written) in input.config.upstreams.iter() {
+        let at = input.root().key("upstreams").key(name.as_str());
+        let found = match written {
+            Written::Short(url) => upstreams.target(url, at, faults).map(|target| Found {
+                upstream: Arc::new(plain(name.clone(), Service::Target(target))),
+                timeouts: WrittenTimeouts::default(),
+            }),
+            Written::Long(settings) => upstreams.settle(name, settings, at, faults),
+        };
+        if let Some(found) = found {
+            upstreams.known.insert(name.clone(), found);
+        }
+    }
+    upstreams
+}
+
+impl Upstreams<'_> {
+    /// The upstream that a route names.
+    pub fn find(
+        &mut self,
+        reference: &UpstreamRef,
+        at: Site<'_>,
+        faults: &mut Faults,
+    ) -> Option<&Found> {
+        match reference {
+            UpstreamRef::Name(name) => {
+                let upstreams = &self.input.config.upstreams;
+                let unread = upstreams.is_empty() && self.input.is_faulty("upstreams");
+                if !upstreams.has(name) && !unread {
+                    let names = upstreams.names().map(|name| name.as_str());
+                    let message = format!("upstream `{name}` is not defined");
+                    faults.fault(codes::UNKNOWN_UPSTREAM, at, message).help(undefined(
+                        name.as_str(),
+                        names,
+                        "Upstreams are defined under `upstreams`",
+                    ));
+                }
+                self.known.get(name)
+            }
+            UpstreamRef::Url(url) => {
+                let name = UpstreamName::from(format!("http://{}", url.authority));
+                if !self.known.contains_key(&name) {
+                    let target = self.target(url, at, faults)?;
+                    let upstream = Arc::new(plain(name.clone(), Service::Target(target)));
+                    let found = Found { upstream, timeouts: WrittenTimeouts::default() };
+                    self.known.insert(name.clone(), found);
+                }
+                self.known.get(&name)
+            }
+        }
+    }
+
+    /// All of them.
+    pub fn into_all(self) -> Vec<Arc<Upstream>> {
+        self.known.into_values().map(|found| found.upstream).collect()
+    }
+
+    fn settle(
+        &self,
+        name: &UpstreamName,
+        settings: &UpstreamSettings,
+        at: Site<'_>,
+        faults: &mut Faults,
+    ) -> Option<Found> {
+        let service = match (settings.builtin, settings.targets.as_deref()) {
+            (Some(_), None) => Service::Echo,
+            (None, Some([target])) => {
+                Service::Target(self.target(target.url(), at.key("targets").item(0), faults)?)
+            }
+            (None, Some(_)) => {
+                faults.fault(
+                    codes::NOT_AVAILABLE,
+                    at.key("targets"),
+                    "more than one target is not available in this version",
+                );
+                return None;
+            }
+            (None, None) => {
+                faults
+                    .fault(codes::MISSING_KEY, at, format!("upstream `{name}` leads nowhere"))
+                    .help("add `targets: [http://127.0.0.1:9000]`");
+                return None;
+            }
+            (Some(_), Some(_)) => {
+                faults
+                    .fault(
+                        codes::CONTRADICTION,
+                        at.key("builtin"),
+                        format!("upstream `{name}` has both `builtin` and `targets`"),
+                    )
+                    .help("remove one of them");
+                return None;
+            }
+        };
+        let upstream = Upstream {
+            name: name.clone(),
+            service,
+            host: match &settings.host {
+                None | Some(WrittenHost::Preserve) => HostHeader::Preserve,
+                Some(WrittenHost::Target) => HostHeader::Target,
+                Some(WrittenHost::Literal(host)) => HostHeader::Literal(host.clone()),
+            },
+            distinguishes: settings.distinguishes.iter().map(difference).collect(),
+            timeouts: timeouts([&settings.timeouts]),
+        };
+        Some(Found { upstream: Arc::new(upstream), timeouts: settings.timeouts })
+    }
+
+    fn target(&self, url: &TargetUrl, at: Site<'_>, faults: &mut Faults) -> Option<Target> {
+        let addresses = self.addresses(url);
+        for (listener, whose) in &self.listeners {
+            if addresses.iter().any(|address| reaches(*listener, *address)) {
+                faults
+                    .fault(
+                        codes::OWN_LISTENER,
+                        at,
+                        format!("`{}` is the gateway's own {whose} listener", url.authority),
+                    )
+                    .help("an upstream is another server: give its address");
+                return None;
+            }
+        }
+        Some(Target { authority: url.authority.clone(), addresses })
+    }
+
+    /// The addresses of a target: its own if it is one, both loopback addresses for `localhost`
+    /// (RFC 6761, section 6.3), else what the circumstances know of the name.
+    fn addresses(&self, url: &TargetUrl) -> Vec<SocketAddr> {
+        let at = |address: IpAddr| SocketAddr::new(canonical(address), url.port);
+        if let Ok(address) = url.host.parse::<IpAddr>() {
+            return vec![at(address)];
+        }
+        let name = url.host.trim_end_matches('.').to_ascii_lowercase();
+        if name == "localhost" || name.ends_with(".localhost") {
+            return vec![at(Ipv4Addr::LOCALHOST.into()), at(Ipv6Addr::LOCALHOST.into())];
+        }
+        let known = self.input.circumstances.addresses.get(&name);
+        known.into_iter().flatten().map(|address| at(*address)).collect()
+    }
+}
+
+/// The names that have to be looked up before the file is compiled for serving.
+pub(super) fn names(config: &Config) -> impl Iterator<Item = String> + '_ {
+    let named = config.upstreams.iter().flat_map(|(_, upstream)| match upstream {
+        Written::Short(url) => vec![url],
+        Written::Long(settings) => {
+            settings.targets.iter().flatten().map(|target| target.url()).collect()
+        }
+    });
+    let of_routes = config.routes.iter().filter_map(|(_, route)| match &route.upstream {
+        Some(UpstreamRef::Url(url)) => Some(url),
+        Some(UpstreamRef::Name(_)) | None => None,
+    });
+    named.chain(of_routes).filter_map(|url| {
+        let name = url.host.trim_end_matches('.').to_ascii_lowercase();
+        let local = name == "localhost" || name.ends_with(".localhost");
+        (!local && name.parse::<IpAddr>().is_err()).then_some(name)
+    })
+}
+
+/// The first word on each timeout, in order of precedence.
+pub(super) fn timeouts<const N: usize>(written: [&WrittenTimeouts; N]) -> Timeouts {
+    let default = Timeouts::default();
+    let first = |of: fn(&WrittenTimeouts) -> Option<crate::config::values::Period>| {
+        written.iter().find_map(|one| of(one)).map(|period| period.0)
+    };
+    Timeouts {
+        connect: first(|one| one.connect).unwrap_or(default.connect),
+        response: first(|one| one.response).unwrap_or(default.response),
+        idle: first(|one| one.idle).unwrap_or(default.idle),
+    }
+}
+
+fn plain(name: UpstreamName, service: Service) -> Upstream {
+    Upstream {
+        name,
+        service,
+        host: HostHeader::Preserve,
+        distinguishes: Distinguishes::default(),
+        timeouts: Timeouts::default(),
+    }
+}
+
+const fn difference(written: &Distinction) -> Difference {
+    match written {
+        Distinction::Case => Difference::Case,
+        Distinction::DoubleEncoding => Difference::DoubleEncoding,
+        Distinction::EmptySegments => Difference::EmptySegments,
+        Distinction::EncodedSlash => Difference::EncodedSlash,
+        Distinction::Parameters => Difference::Parameters,
+    }
+}
+
+fn listeners(config: &Config) -> Vec<(SocketAddr, &'static str)> {
+    let proxy = super::server::addresses(config).into_iter().map(|address| (address, "proxy"));
+    proxy.chain([(config.admin.listen.0, "admin")]).collect()
+}
+
+/// Whether who connects to `address` reaches this listener, as far as the file can tell.
+fn reaches(listener: SocketAddr, address: SocketAddr) -> bool {
+    let (here, there) = (canonical(listener.ip()), canonical(address.ip()));
+    listener.port() != 0
+        && listener.port() == address.port()
+        && (here == there
+            || (here.is_unspecified() && there.is_loopback())
+            || there.is_unspecified())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_listener_on_every_address_is_reached_by_loopback() {
+        let reaches = |listener: &str, address: &str| {
+            super::reaches(listener.parse().unwrap(), address.parse().unwrap())
+        };
+        assert!(reaches("0.0.0.0:8080", "127.0.0.1:8080"));
+        assert!(reaches("[::]:8080", "127.0.0.1:8080"));
+        assert!(reaches("127.0.0.1:8080", "0.0.0.0:8080"));
+        assert!(!reaches("0.0.0.0:8080", "127.0.0.1:8081"));
+        assert!(!reaches("0.0.0.0:8080", "10.0.0.1:8080"));
+        assert!(!reaches("127.0.0.1:0", "127.0.0.1:9000"));
+    }
+}
