@@ -1,11 +1,14 @@
 //! The command line: one file a command. Everything is wired together here, and nothing is
 //! decided.
 
+mod check;
 mod completions;
+mod file;
 mod hash_password;
 mod later;
 pub mod output;
 mod remote;
+mod schema;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -28,12 +31,16 @@ struct CommandLine {
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say everything that is wrong with the file
+    Check(check::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
     /// Hash a password for the file
     HashPassword(hash_password::Arguments),
     /// Make a running gateway read its file again
     Reload(remote::Arguments),
+    /// Print the JSON Schema of the file, for editors
+    Schema,
     /// Say how a running gateway is
     Status(remote::Arguments),
 }
@@ -46,9 +53,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match line.command {
         None => Ok(ExitCode::SUCCESS),
+        Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Completions(arguments)) => completions::run(&arguments),
         Some(Command::HashPassword(arguments)) => hash_password::run(&arguments),
         Some(Command::Reload(arguments)) => remote::reload(&arguments),
+        Some(Command::Schema) => schema::run(),
         Some(Command::Status(arguments)) => remote::status(&arguments),
     };
     outcome.unwrap_or_else(|error| {

@@ -1,0 +1,57 @@
+//! The configuration file as commands need it: read, compiled, and its faults told.
+
+use std::{path::PathBuf, time::SystemTime};
+
+use super::output::{self, Colour};
+use crate::{
+    compile::{self, Circumstances, Compiled, Outcome},
+    config::{Loaded, diagnostic},
+    model::Timestamp,
+};
+
+/// Which file.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct FileArgument {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "gateway.yaml")]
+    pub config: PathBuf,
+}
+
+/// Reads and compiles a file without looking up names.
+///
+/// # Errors
+/// If the file itself cannot be read.
+pub(super) fn compile(file: &FileArgument, now: Timestamp) -> anyhow::Result<(Loaded, Compiled)> {
+    let loaded = crate::config::load(&file.config, &variable)?;
+    let circumstances = Circumstances {
+        now,
+        demonstration_allowed: variable("PORTCULLIS_DEMO").is_some_and(|value| value == "1"),
+        ..Circumstances::default()
+    };
+    let compiled = compile::compile(&loaded, &circumstances);
+    Ok((loaded, compiled))
+}
+
+/// The same for commands that need a file without faults: those are told on stderr, warnings are
+/// left to `portcullis check`.
+pub(super) fn load_quietly(file: &FileArgument, now: Timestamp) -> anyhow::Result<Option<Outcome>> {
+    let (_, compiled) = compile(file, now)?;
+    if compiled.outcome.is_none() {
+        let faults: Vec<_> =
+            compiled.diagnostics.into_iter().filter(|found| found.is_error()).collect();
+        let coloured = Colour::of_stderr() == Colour::Always;
+        output::tell(diagnostic::to_text(&faults, coloured));
+        return Ok(None);
+    }
+    Ok(compiled.outcome)
+}
+
+/// An environment variable, if it is set and text.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The present.
+pub(super) fn now() -> Timestamp {
+    SystemTime::now().into()
+}
