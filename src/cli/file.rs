@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::SystemTime};
 use super::output::{self, Colour};
 use crate::{
     compile::{self, Circumstances, Compiled, Outcome},
-    config::{Loaded, diagnostic},
+    config::{Loaded, diagnostic, values::Written},
     model::Timestamp,
 };
 
@@ -49,6 +49,11 @@ pub(super) fn load_quietly(file: &FileArgument, now: Timestamp) -> anyhow::Resul
 /// An environment variable, if it is set and text.
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// A time as it is written on the command line.
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::read(text).map_err(|_| "a time is written like 2030-01-01T00:00:00Z".to_owned())
 }
 
 /// The present.

@@ -3,19 +3,20 @@
 
 mod check;
 mod completions;
+mod explain;
 mod file;
 mod hash_password;
+mod inquiry;
 mod later;
 pub mod output;
 mod remote;
-mod run;
 mod schema;
+pub mod test;
+mod token;
 
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
-
-use file::FileArgument;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -29,8 +30,6 @@ use file::FileArgument;
 struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
-    #[command(flatten)]
-    run: FileArgument,
 }
 
 /// What is to be done.
@@ -40,16 +39,20 @@ enum Command {
     Check(check::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+    /// Decide on a request without a server, and say why
+    Explain(explain::Arguments),
     /// Hash a password for the file
     HashPassword(hash_password::Arguments),
     /// Make a running gateway read its file again
     Reload(remote::Arguments),
-    /// Serve the file; the same as no command
-    Run(FileArgument),
     /// Print the JSON Schema of the file, for editors
     Schema,
     /// Say how a running gateway is
     Status(remote::Arguments),
+    /// Run policy tests against the file
+    Test(test::Arguments),
+    /// Make and read tokens
+    Token(token::Arguments),
 }
 
 /// Reads the command line, does what it says, and returns the exit code.
@@ -59,14 +62,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return later::explain(error),
     };
     let outcome = match line.command {
-        None => run::serve(&line.run.config),
+        None => Ok(ExitCode::SUCCESS),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Completions(arguments)) => completions::run(&arguments),
+        Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::HashPassword(arguments)) => hash_password::run(&arguments),
         Some(Command::Reload(arguments)) => remote::reload(&arguments),
-        Some(Command::Run(file)) => run::serve(&file.config),
         Some(Command::Schema) => schema::run(),
         Some(Command::Status(arguments)) => remote::status(&arguments),
+        Some(Command::Test(arguments)) => test::run(&arguments),
+        Some(Command::Token(arguments)) => token::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         output::complain(format_args!("{error:#}"));

@@ -7,9 +7,9 @@ use super::{
     jwt::{IssuerTerms, Jws, LONGEST_TOKEN, Trusted, UserRule, Verified},
 };
 use crate::{
-    model::Principal,
+    model::{Principal, Timestamp},
     policy::{
-        Sources,
+        Policy, Sources,
         accounts::User,
         decision::{Denial, TokenFault},
         digest::Digest,
@@ -24,7 +24,7 @@ pub(super) async fn authenticate(
     token: &[u8],
     sources: &impl Sources,
 ) -> Result<Arc<Principal>, Denial> {
-    match judge(attempt, rule, token, sources).await {
+    match judge(attempt.policy, rule, token, sources, attempt.now).await {
         Ok(principal) => Ok(principal),
         Err(Refused::Unavailable(what)) => Err(Denial::Unavailable(what)),
         Err(Refused::Fault(fault)) => {
@@ -36,32 +36,37 @@ pub(super) async fn authenticate(
     }
 }
 
-async fn judge(
-    attempt: &Attempt<'_>,
+/// Judges a token by the issuers of a rule.
+///
+/// # Errors
+/// If it does not stand, or what it depends on cannot be asked.
+pub async fn judge(
+    policy: &Policy,
     rule: &JwtRule,
     token: &[u8],
     sources: &impl Sources,
+    now: Timestamp,
 ) -> Result<Arc<Principal>, Refused> {
     if token.len() > LONGEST_TOKEN {
         return Err(TokenFault::TooLarge.into());
     }
     let token = std::str::from_utf8(token).map_err(|_| TokenFault::Malformed)?;
-    let (issuer, verified) = verified(attempt, rule, token, sources).await?;
-    let trusted = issuer.judge(&verified, attempt.now)?;
+    let (issuer, verified) = verified(policy, rule, token, sources).await?;
+    let trusted = issuer.judge(&verified, now)?;
     let user = user(issuer, trusted, sources).await?;
-    Ok(issuer.principal(trusted, user.as_ref(), &attempt.policy.roles)?)
+    Ok(issuer.principal(trusted, user.as_ref(), &policy.roles)?)
 }
 
 /// The token's facts and the issuer that vouches for them. What was remembered counts only for the
 /// same issuer with the same keys.
 async fn verified<'a>(
-    attempt: &Attempt<'a>,
+    policy: &Policy,
     rule: &'a JwtRule,
     token: &str,
     sources: &impl Sources,
 ) -> Result<(&'a Arc<IssuerTerms>, Arc<Verified>), Refused> {
     let digest = Digest::of(token.as_bytes());
-    let all = &attempt.policy.issuers;
+    let all = &policy.issuers;
     if let Some(verified) = sources.recall(&digest) {
         let issuer = rule.issuer_of(verified.claimed_issuer(), all);
         if let Some(issuer) = issuer.filter(|issuer| issuer.fingerprint == verified.fingerprint) {
@@ -109,8 +114,11 @@ impl JwtRule {
 }
 
 /// Why a token does not authenticate.
-enum Refused {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It does not stand.
     Fault(TokenFault),
+    /// What it depends on could not be asked.
     Unavailable(Unavailable),
 }
 

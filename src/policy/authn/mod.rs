@@ -19,6 +19,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use jsonwebtoken::Algorithm;
 
 pub use basic::principal as principal_of_user;
+pub use bearer::{Refused, judge as judge_token};
 pub use query::{Parameter, parameters};
 
 use super::{Denial, Policy, RequestFacts, Sources, Trail, rules::Route, trail::Outcome};

@@ -1,0 +1,281 @@
+//! A request as an operator describes it, put before the judge without a server.
+
+use std::{net::IpAddr, str::FromStr, sync::Arc};
+
+use anyhow::{Context, bail};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
+
+use crate::{
+    model::{Principal, Timestamp},
+    policy::{
+        Decision, Denial, Policy, RequestFacts, Trail, Verdict,
+        client::{self, Received},
+        decide, decide_as,
+        forward::ResponsePlan,
+        request::Scheme,
+        rules::Action,
+        trail::Step,
+    },
+    sources::Dry,
+};
+
+/// A request as an operator describes it.
+#[derive(Clone, Debug)]
+pub struct Inquiry {
+    method: Method,
+    scheme: Scheme,
+    host: String,
+    path: String,
+    query: Option<String>,
+    headers: HeaderMap,
+    peer: IpAddr,
+    port: u16,
+}
+
+/// What the judge made of it.
+#[derive(Debug)]
+pub struct Findings {
+    /// The decision.
+    pub decision: Decision,
+    /// Its steps.
+    pub steps: Vec<Step>,
+    /// What would go upstream.
+    pub sent: Option<Sent>,
+    /// What the client would be answered, as far as the gateway knows.
+    pub answer: Answer,
+}
+
+/// A request as an upstream would get it.
+#[derive(Debug)]
+pub struct Sent {
+    /// The upstream's name.
+    pub upstream: String,
+    /// The request target.
+    pub target: String,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+/// An answer as far as the gateway knows it.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status; absent where the upstream says it.
+    pub status: Option<u16>,
+    /// The code of a refusal.
+    pub code: Option<&'static str>,
+    /// What a refusal says.
+    pub detail: Option<String>,
+    /// The exact reason of a refusal, which only the log says.
+    pub reason: Option<&'static str>,
+    /// Its headers; where the upstream answers, those that the gateway adds.
+    pub headers: HeaderMap,
+}
+
+impl Inquiry {
+    /// A request for a path or a URL, as it would stand on the wire: nothing is normalized.
+    ///
+    /// # Errors
+    /// A method that is no token, or a target that is neither path nor URL.
+    pub fn new(method: &str, target: &str) -> anyhow::Result<Self> {
+        let method = Method::from_bytes(method.as_bytes())
+            .with_context(|| format!("`{}` is no method", super::output::shown(method)))?;
+        let (scheme, host, rest) = split(target)?;
+        let (path, query) = match rest.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (rest, None),
+        };
+        let path = if path.is_empty() { "/" } else { path };
+        let peer = IpAddr::from([127, 0, 0, 1]);
+        let port = if scheme == Scheme::Https { 443 } else { 80 };
+        let (host, path) = (host.to_owned(), path.to_owned());
+        Ok(Self { method, scheme, host, path, query, headers: HeaderMap::new(), peer, port })
+    }
+
+    /// Adds a header; one with the same name stays beside it.
+    ///
+    /// # Errors
+    /// What is no header.
+    pub fn header(&mut self, name: &str, value: &str) -> anyhow::Result<()> {
+        let shown = super::output::shown(name);
+        let name =
+            HeaderName::from_str(name).with_context(|| format!("`{shown}` is no header name"))?;
+        // HTTP allows bytes beyond ASCII in values (RFC 9110, section 5.5), so UTF-8 passes.
+        let value = HeaderValue::from_bytes(value.as_bytes())
+            .with_context(|| format!("the value of `{name}` cannot stand in a header"))?;
+        if name == header::HOST {
+            self.host = value.to_str().context("a host is ASCII")?.to_owned();
+        }
+        self.headers.append(name, value);
+        Ok(())
+    }
+
+    /// Says who the connection's other end is.
+    pub fn set_peer(&mut self, peer: IpAddr) {
+        self.peer = peer;
+    }
+
+    /// Puts it before the judge; with a principal, nobody is asked for a credential.
+    pub fn judge(
+        &self,
+        policy: &Policy,
+        sources: &Dry<'_>,
+        principal: Option<Arc<Principal>>,
+        now: Timestamp,
+    ) -> anyhow::Result<Findings> {
+        let mut headers = self.headers.clone();
+        if !headers.contains_key(header::HOST) {
+            headers.insert(header::HOST, HeaderValue::from_str(&self.host)?);
+        }
+        let received = Received {
+            method: &self.method,
+            version: Version::HTTP_11,
+            path: &self.path,
+            query: self.query.as_deref(),
+            host: &self.host,
+            headers: &headers,
+            peer: self.peer,
+            scheme: self.scheme,
+            port: self.port,
+        };
+        let id = client::request_id(&headers).unwrap_or("explain");
+        let facts = RequestFacts::read(&received, &policy.server, id);
+        let mut trail = Trail::kept();
+        // Nothing here waits for anything but a password's hash.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let decision = match self.admit(policy, &headers) {
+            Err(denial) => refused(denial, policy, &facts),
+            Ok(()) => runtime.block_on(async {
+                match principal {
+                    Some(who) => decide_as(policy, &facts, who, sources, now, &mut trail).await,
+                    None => decide(policy, &facts, sources, now, &mut trail).await,
+                }
+            }),
+        };
+        let answer = answer(&decision, id);
+        let sent = self.sent(&decision, &headers);
+        Ok(Findings { decision, steps: trail.steps().to_vec(), sent, answer })
+    }
+
+    fn target(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}?{query}", self.path),
+            None => self.path.clone(),
+        }
+    }
+
+    /// The bounds that the listener holds a request to before it is judged.
+    fn admit(&self, policy: &Policy, headers: &HeaderMap) -> Result<(), Denial> {
+        let target = self.target().len() as u64;
+        let line = self.method.as_str().len() as u64 + target + " HTTP/1.1\r\n".len() as u64 + 1;
+        let lines = headers
+            .iter()
+            .map(|(name, value)| (name.as_str().len() + value.len() + ": \r\n".len()) as u64);
+        let bytes = line + lines.sum::<u64>() + 2;
+        policy.server.limits.admit(target, bytes, headers.len() as u64)
+    }
+
+    fn sent(&self, decision: &Decision, received: &HeaderMap) -> Option<Sent> {
+        let Verdict::Forward(permit) = &decision.verdict else { return None };
+        let plan = permit.plan();
+        let headers = plan.apply(received);
+        let upstream = match &permit.route().action {
+            Action::Forward(forwarding) => forwarding.upstream.name.to_string(),
+            Action::Redirect { .. } | Action::Respond(_) | Action::Serve(_) => String::new(),
+        };
+        let target = plan.target.clone().unwrap_or_else(|| self.target());
+        Some(Sent { upstream, target, headers })
+    }
+}
+
+/// A refusal before the judge is asked.
+fn refused(denial: Denial, policy: &Policy, facts: &RequestFacts<'_>) -> Decision {
+    let (cors, security) = (&policy.default_cors, &policy.default_security_headers);
+    Decision {
+        route: None,
+        principal: None,
+        response: ResponsePlan::new(cors, security, facts),
+        remark: None,
+        shadow: None,
+        verdict: Verdict::Deny(denial),
+    }
+}
+
+/// The scheme, the host, and what follows.
+fn split(target: &str) -> anyhow::Result<(Scheme, &str, &str)> {
+    if target.starts_with('/') || target == "*" {
+        return Ok((Scheme::Http, "localhost", target));
+    }
+    let (scheme, rest) = match target.split_once("://") {
+        Some(("http", rest)) => (Scheme::Http, rest),
+        Some(("https", rest)) => (Scheme::Https, rest),
+        _ => bail!("`{}` is neither a path nor a URL", super::output::shown(target)),
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (host, rest) = rest.split_at(end);
+    if !client::is_authority(host) {
+        bail!("`{}` is no host", super::output::shown(host));
+    }
+    Ok((scheme, host, rest))
+}
+
+fn answer(decision: &Decision, request_id: &str) -> Answer {
+    let mut headers = HeaderMap::new();
+    let mut answer = match &decision.verdict {
+        Verdict::Answer(reply) => {
+            headers.extend(reply.headers.iter().cloned());
+            Answer::with_status(reply.status.as_u16())
+        }
+        Verdict::Deny(denial) => {
+            let problem = denial.problem();
+            for (name, value) in problem.reply(request_id).headers {
+                headers.append(name, value);
+            }
+            Answer {
+                code: Some(problem.code),
+                detail: Some(problem.detail),
+                reason: Some(denial.reason()),
+                ..Answer::with_status(problem.status.as_u16())
+            }
+        }
+        Verdict::Forward(_) | Verdict::Serve(_) => {
+            Answer { status: None, ..Answer::with_status(0) }
+        }
+    };
+    decision.response.apply(&mut headers);
+    answer.headers = headers;
+    answer
+}
+
+impl Answer {
+    fn with_status(status: u16) -> Self {
+        let headers = HeaderMap::new();
+        Self { status: Some(status), code: None, detail: None, reason: None, headers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_stands_as_it_would_on_the_wire() {
+        let inquiry = Inquiry::new("GET", "https://api.example.com/a/../b?x=1?y").unwrap();
+        assert_eq!((inquiry.host.as_str(), inquiry.path.as_str()), ("api.example.com", "/a/../b"));
+        assert_eq!(inquiry.query.as_deref(), Some("x=1?y"));
+        assert_eq!(Inquiry::new("GET", "http://a").unwrap().path, "/");
+        assert_eq!(Inquiry::new("GET", "/%61#b").unwrap().path, "/%61#b");
+        for target in ["a", "ftp://a/", "http://", "http://u@h/", "//a"] {
+            assert!(Inquiry::new("GET", target).is_err() || target == "//a", "{target}");
+        }
+        assert!(Inquiry::new("G T", "/").is_err());
+    }
+
+    #[test]
+    fn a_host_header_says_the_host() {
+        let mut inquiry = Inquiry::new("GET", "/").unwrap();
+        inquiry.header("Host", "api.example.com").unwrap();
+        assert_eq!(inquiry.host, "api.example.com");
+        assert!(inquiry.header("a b", "c").is_err());
+        assert!(inquiry.header("a", "b\nc").is_err());
+    }
+}
