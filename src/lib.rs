@@ -23,5 +23,11 @@ pub mod observe;
 pub mod sources;
 /// The gateway as issuer.
 pub mod token;
+/// The living whole: snapshot, reload, health.
+pub mod gateway;
+/// The admin listener.
+pub mod admin;
+/// pingora: sockets in, sockets out.
+pub mod proxy;
 /// The command line.
 pub mod cli;

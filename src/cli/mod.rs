@@ -10,6 +10,7 @@ mod inquiry;
 mod later;
 pub mod output;
 mod remote;
+mod run;
 mod schema;
 pub mod test;
 mod token;
@@ -17,6 +18,8 @@ mod token;
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
+
+use file::FileArgument;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -30,6 +33,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    run: FileArgument,
 }
 
 /// What is to be done.
@@ -45,6 +50,8 @@ enum Command {
     HashPassword(hash_password::Arguments),
     /// Make a running gateway read its file again
     Reload(remote::Arguments),
+    /// Serve the file; the same as no command
+    Run(FileArgument),
     /// Print the JSON Schema of the file, for editors
     Schema,
     /// Say how a running gateway is
@@ -62,12 +69,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return later::explain(error),
     };
     let outcome = match line.command {
-        None => Ok(ExitCode::SUCCESS),
+        None => run::serve(&line.run.config),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Completions(arguments)) => completions::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::HashPassword(arguments)) => hash_password::run(&arguments),
         Some(Command::Reload(arguments)) => remote::reload(&arguments),
+        Some(Command::Run(file)) => run::serve(&file.config),
         Some(Command::Schema) => schema::run(),
         Some(Command::Status(arguments)) => remote::status(&arguments),
         Some(Command::Test(arguments)) => test::run(&arguments),

@@ -161,3 +161,25 @@ impl Register<'_> {
         self.add(HistogramVec::new(family.histogram_opts(), family.labels)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_has_a_row_for_each_family() {
+        let page = include_str!("../../docs/operations.md");
+        for family in ALL {
+            let labels: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+            let row = format!(
+                "| `{}` | {} | {} | {} |\n",
+                family.name,
+                family.kind.as_str(),
+                labels.join(", "),
+                family.help
+            );
+            assert!(page.contains(&row), "docs/operations.md lacks this row:\n{row}");
+        }
+        assert_eq!(page.matches("\n| `portcullis_").count(), ALL.len());
+    }
+}

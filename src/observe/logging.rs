@@ -187,17 +187,15 @@ struct Fields {
 
 impl Fields {
     fn json(self, now: &str, meta: &Metadata<'_>, writer: &mut Writer<'_>) -> fmt::Result {
-        let mut line = serde_json::Map::new();
-        line.insert("time".into(), now.into());
-        line.insert("level".into(), meta.level().as_str().to_ascii_lowercase().into());
-        if let Some(target) = self.target {
-            line.insert("target".into(), target.into());
+        let level = meta.level().as_str().to_ascii_lowercase();
+        // The time comes first, for people who read it all the same.
+        write!(writer, "{{\"time\":\"{now}\",\"level\":\"{level}\"")?;
+        let target = self.target.map(|target| ("target", target.into()));
+        let message = self.message.map(|message| ("message", message.into()));
+        for (name, value) in target.into_iter().chain(self.rest).chain(message) {
+            write!(writer, ",{}:{value}", serde_json::Value::from(name))?;
         }
-        line.extend(self.rest.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        if let Some(message) = self.message {
-            line.insert("message".into(), message.into());
-        }
-        writeln!(writer, "{}", serde_json::Value::Object(line))
+        writer.write_str("}\n")
     }
 
     fn text(self, now: &str, meta: &Metadata<'_>, writer: &mut Writer<'_>) -> fmt::Result {

@@ -231,12 +231,18 @@ impl UpstreamMetrics {
 /// The handles of one cache.
 #[derive(Clone, Debug)]
 pub struct CacheMetrics {
-    /// Look-ups that found something.
-    pub hits: IntCounter,
-    /// Look-ups that did not.
-    pub misses: IntCounter,
-    /// What it holds.
-    pub entries: IntGauge,
+    hits: IntCounter,
+    misses: IntCounter,
+    entries: IntGauge,
+}
+
+impl CacheMetrics {
+    /// Takes over what the cache counted itself.
+    pub fn tell(&self, hits: u64, misses: u64, entries: u64) {
+        self.hits.inc_by(hits.saturating_sub(self.hits.get()));
+        self.misses.inc_by(misses.saturating_sub(self.misses.get()));
+        self.entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
+    }
 }
 
 /// What a decision came to.

@@ -1,0 +1,61 @@
+//! The admin listener's connections: few, and none for long without a request.
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use axum::Extension;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::sync::Semaphore;
+
+use super::guard::Called;
+use crate::gateway::Gateway;
+
+/// Connections at a time; more wait to be accepted.
+const CONNECTIONS: usize = 256;
+
+/// How long a connection may take to send a request's header.
+const HEADER_TIME: Duration = Duration::from_secs(30);
+
+/// Bytes of a request's header.
+const HEADER_BYTES: usize = 16 << 10;
+
+/// Serves until the process ends.
+///
+/// # Errors
+/// A socket that cannot be served on.
+pub async fn serve(gateway: Arc<Gateway>, socket: TcpListener) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(socket)?;
+    let routes = super::routes(gateway.clone(), listener.local_addr()?);
+    let gauge = gateway.metrics().connections("admin");
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(event = "accept_failed", %error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(called) = stream.local_addr() else { continue };
+        let service = TowerToHyperService::new(routes.clone().layer(Extension(Called(called))));
+        let gauge = gauge.clone();
+        tokio::spawn(async move {
+            gauge.inc();
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIME)
+                .max_buf_size(HEADER_BYTES)
+                .serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an admin connection failed");
+            }
+            gauge.dec();
+            drop(place);
+        });
+    }
+}

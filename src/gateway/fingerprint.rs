@@ -1,0 +1,67 @@
+//! The content of files, by digest: what tells a change from a touch.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use ring::digest::{Context, SHA256};
+
+/// More of a file is not read; the configuration refuses files of this size.
+const MOST: u64 = 16 << 20;
+
+/// The content of some files at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint(Vec<(PathBuf, Vec<u8>)>);
+
+impl Fingerprint {
+    /// Reads these files. One that cannot be read has a content too: none.
+    pub fn take<'f>(files: impl IntoIterator<Item = &'f PathBuf>) -> Self {
+        Self(
+            files
+                .into_iter()
+                .map(|file| (file.clone(), digest(file).unwrap_or_default()))
+                .collect(),
+        )
+    }
+
+    /// The same files as they are now.
+    pub fn again(&self) -> Self {
+        Self::take(self.files())
+    }
+
+    /// The files.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.0.iter().map(|(file, _)| file)
+    }
+}
+
+fn digest(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut context = Context::new(&SHA256);
+    let mut content = File::open(file)?.take(MOST);
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let read = content.read(&mut buffer)?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        context.update(bytes);
+    }
+    Ok(context.finish().as_ref().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_touch_is_no_change_and_a_removal_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        std::fs::write(&file, "one").unwrap();
+        let before = Fingerprint::take([&file]);
+        std::fs::write(&file, "one").unwrap();
+        assert_eq!(before, before.again());
+        std::fs::remove_file(&file).unwrap();
+        assert_ne!(before, before.again());
+    }
+}

@@ -1,0 +1,65 @@
+//! Whether the gateway takes requests.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// What a gateway is up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not there yet.
+    Starting,
+    /// At work.
+    Serving,
+    /// Ending: what runs is brought to its end, load balancers should look elsewhere.
+    Draining,
+}
+
+impl Phase {
+    /// As health checks tell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// What the gateway is up to. It only goes forward.
+#[derive(Debug, Default)]
+pub struct Readiness(AtomicU8);
+
+impl Readiness {
+    /// Requests are taken from now on.
+    pub fn serving(&self) {
+        self.0.fetch_max(1, Ordering::Relaxed);
+    }
+
+    /// The end has begun.
+    pub fn draining(&self) {
+        self.0.fetch_max(2, Ordering::Relaxed);
+    }
+
+    /// What the gateway is up to.
+    pub fn phase(&self) -> Phase {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Phase::Starting,
+            1 => Phase::Serving,
+            _ => Phase::Draining,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_that_drains_never_becomes_ready_again() {
+        let readiness = Readiness::default();
+        assert_eq!(readiness.phase(), Phase::Starting);
+        readiness.serving();
+        readiness.draining();
+        readiness.serving();
+        assert_eq!(readiness.phase(), Phase::Draining);
+    }
+}

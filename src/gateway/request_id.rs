@@ -1,0 +1,61 @@
+//! Ids of requests.
+
+use std::{
+    fmt,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use ahash::RandomState;
+
+/// A request's id: what the client sent if that is one, else a fresh one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestId(smallvec::SmallVec<[u8; 40]>);
+
+impl RequestId {
+    /// 32 hexadecimal digits that nobody outside can foresee.
+    pub fn fresh() -> Self {
+        // Two keyed hashes of a counter: as unforeseeable as the keys, without a system call.
+        static KEYS: LazyLock<[RandomState; 2]> =
+            LazyLock::new(|| [RandomState::new(), RandomState::new()]);
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let bytes = KEYS.iter().flat_map(|key| key.hash_one(number).to_be_bytes());
+        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+        Self(bytes.flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl From<&str> for RequestId {
+    fn from(text: &str) -> Self {
+        Self(text.bytes().collect())
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fresh_ids_differ_and_are_ids() {
+        let ids: std::collections::HashSet<_> =
+            (0..1000).map(|_| RequestId::fresh().as_str().to_owned()).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(
+            ids.iter().all(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        );
+    }
+}

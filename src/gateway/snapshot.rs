@@ -1,0 +1,165 @@
+//! What is live at one moment: a policy, what answers its questions, and the handles it counts by.
+
+use std::{collections::HashMap, sync::Arc};
+
+use ahash::RandomState;
+
+use crate::{
+    compile::{LogTerms as WrittenLog, Serving},
+    config::log::{LogFormat, LogLevel},
+    model::Timestamp,
+    observe::{
+        Format, Level, LogTerms, Metrics,
+        metrics::{RouteMetrics, UpstreamMetrics},
+    },
+    policy::{
+        Policy,
+        rules::Route,
+        server::RequestLimits,
+        upstream::{Service, Upstream},
+    },
+    sources::{Live, Memory},
+};
+
+/// What is live at one moment. Immutable.
+#[derive(Debug)]
+pub struct Snapshot {
+    policy: Policy,
+    serving: Serving,
+    memory: Arc<Memory>,
+    log: LogTerms,
+    generation: u64,
+    loaded_at: Timestamp,
+    handles: Handles,
+}
+
+/// Metric handles, found by the place in memory of what they count: nothing is hashed by its name
+/// while a request waits.
+#[derive(Debug)]
+struct Handles {
+    none: Arc<RouteMetrics>,
+    routes: HashMap<usize, Arc<RouteMetrics>, RandomState>,
+    upstreams: HashMap<usize, Arc<UpstreamMetrics>, RandomState>,
+}
+
+fn place<T>(shared: &Arc<T>) -> usize {
+    Arc::as_ptr(shared) as usize
+}
+
+impl Handles {
+    fn new(policy: &Policy, metrics: &Metrics) -> Self {
+        let routes = policy.routes.iter();
+        let upstreams = policy.upstreams.iter();
+        Self {
+            none: metrics.route("-"),
+            routes: routes
+                .map(|route| (place(route), metrics.route(route.name.as_str())))
+                .collect(),
+            upstreams: upstreams
+                .map(|upstream| {
+                    let target = match &upstream.service {
+                        Service::Echo => "echo",
+                        Service::Target(target) => target.authority.as_str(),
+                    };
+                    (place(upstream), metrics.upstream(upstream.name.as_str(), target))
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Snapshot {
+    /// What comes after `old`: its counters of limits that did not change and its cached facts
+    /// live on.
+    pub(super) fn succeed(
+        policy: Policy,
+        serving: Serving,
+        metrics: &Arc<Metrics>,
+        loaded_at: Timestamp,
+        old: Option<&Self>,
+    ) -> Self {
+        let memory = match old {
+            Some(old) => old.memory.clone(),
+            None => Arc::new(Memory::new(policy.counters)),
+        };
+        memory.counters.bound_to(policy.counters, loaded_at);
+        Self {
+            memory,
+            log: terms(&serving.log),
+            generation: old.map_or(1, |old| old.generation + 1),
+            handles: Handles::new(&policy, metrics),
+            policy,
+            serving,
+            loaded_at,
+        }
+    }
+
+    /// What the judge reads.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What answers the judge's questions.
+    pub fn sources(&self) -> Live<'_> {
+        Live::new(&self.policy, &self.memory)
+    }
+
+    /// What is counted and remembered; it outlives a reload.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// What the process needs beside the policy.
+    pub fn serving(&self) -> &Serving {
+        &self.serving
+    }
+
+    /// Bounds on a request.
+    pub fn limits(&self) -> &RequestLimits {
+        &self.policy.server.limits
+    }
+
+    /// How to log.
+    pub fn log(&self) -> &LogTerms {
+        &self.log
+    }
+
+    /// Counts from 1, by one a reload.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When it was loaded.
+    pub fn loaded_at(&self) -> Timestamp {
+        self.loaded_at
+    }
+
+    /// The handles of a route, or of requests without one.
+    pub fn route_metrics(&self, route: Option<&Arc<Route>>) -> &Arc<RouteMetrics> {
+        let handles = &self.handles;
+        route.and_then(|route| handles.routes.get(&place(route))).unwrap_or(&handles.none)
+    }
+
+    /// The handles of an upstream.
+    pub fn upstream_metrics(&self, upstream: &Arc<Upstream>) -> Option<&Arc<UpstreamMetrics>> {
+        self.handles.upstreams.get(&place(upstream))
+    }
+}
+
+fn terms(written: &WrittenLog) -> LogTerms {
+    LogTerms {
+        format: match written.format {
+            LogFormat::Json => Format::Json,
+            LogFormat::Text => Format::Text,
+        },
+        level: match written.level {
+            LogLevel::Error => Level::Error,
+            LogLevel::Warn => Level::Warn,
+            LogLevel::Info => Level::Info,
+            LogLevel::Debug => Level::Debug,
+            LogLevel::Trace => Level::Trace,
+        },
+        access: written.access,
+        identity: written.identity,
+    }
+}

@@ -1,0 +1,37 @@
+//! What is done now and then: forgetting, and telling the metrics what is held.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::Gateway;
+use crate::{observe::Metrics, sources::Memory};
+
+/// How often what is out of date is dropped.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// Drops what is out of date for as long as the gateway lives.
+pub async fn keep_up(gateway: Arc<Gateway>) {
+    let mut period = tokio::time::interval(PERIOD);
+    period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        period.tick().await;
+        let snapshot = gateway.snapshot();
+        let sweep = move || {
+            let now = SystemTime::now().into();
+            snapshot.memory().counters.sweep(now);
+            snapshot.memory().signatures.sweep(now);
+        };
+        // A million entries take their time: not on a thread that serves.
+        let _ = tokio::task::spawn_blocking(sweep).await;
+    }
+}
+
+/// Tells the metrics what is held in memory.
+pub(super) fn measure(memory: &Memory, metrics: &Metrics) {
+    let keys = memory.counters.len();
+    metrics.rate_limit_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+    let recalls = memory.signatures.recalls();
+    metrics.cache("signatures").tell(recalls.hits, recalls.misses, recalls.entries);
+}

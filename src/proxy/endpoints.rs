@@ -1,0 +1,96 @@
+//! What the gateway answers itself after it has read the request: its own endpoints and the echo.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderValue, StatusCode, header};
+use pingora::{Result, proxy::Session};
+use zeroize::Zeroizing;
+
+use super::{
+    body, echo,
+    exchange::Exchange,
+    reply::{self, Connection},
+};
+use crate::{
+    observe::metrics::Outcome,
+    policy::{
+        Denial,
+        decision::{Endpoint, Reply},
+    },
+    token::{self, Body, TokenRequest, endpoint::LONGEST_FORM},
+};
+
+/// How long a form may take to arrive.
+const FORM_TIME: Duration = Duration::from_secs(10);
+
+/// Answers for one of the gateway's own endpoints.
+pub(super) async fn serve(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    endpoint: Endpoint,
+) -> Result<()> {
+    match endpoint {
+        Endpoint::Jwks => {
+            let answer = jwks(exchange);
+            reply::send(session, exchange, &answer, Connection::Keep).await
+        }
+        Endpoint::Token => token(session, exchange).await,
+    }
+}
+
+fn jwks(exchange: &Exchange) -> Reply {
+    let issuing = exchange.snapshot.policy().issuing.as_ref();
+    let keys = issuing.map_or_else(String::new, |issuing| issuing.published.clone());
+    Reply {
+        status: StatusCode::OK,
+        headers: vec![
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
+            (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+        ],
+        body: keys.into(),
+    }
+}
+
+async fn token(session: &mut Session, exchange: &mut Exchange) -> Result<()> {
+    let read =
+        body::read(session, exchange, LONGEST_FORM, LONGEST_FORM as u64, Some(FORM_TIME)).await?;
+    let (form, connection) = match read {
+        Ok(read) => (Some(Zeroizing::new(read.bytes)), Connection::Keep),
+        Err(Denial::BodyTooLarge) => (None, Connection::Close),
+        Err(denial) => return reply::refuse(session, exchange, &denial, Connection::Close).await,
+    };
+    let Some(client) = exchange.client else {
+        let denial = Denial::Internal { why: "the client has no address" };
+        return reply::refuse(session, exchange, &denial, Connection::Close).await;
+    };
+    let snapshot = exchange.snapshot.clone();
+    let request = TokenRequest {
+        headers: &session.req_header().headers,
+        body: form.as_ref().map_or(Body::TooLarge, |form| Body::Whole(form)),
+        client,
+        request_id: exchange.request_id.as_str(),
+    };
+    let now = SystemTime::now().into();
+    let answer =
+        token::endpoint::answer(&request, snapshot.policy(), &snapshot.sources(), now).await;
+    if let Some(reason) = answer.reason {
+        exchange.outcome = Outcome::Denied;
+        exchange.reason = reason;
+    }
+    reply::send(session, exchange, &answer.reply, connection).await
+}
+
+/// Answers with what an upstream would have received.
+pub(super) async fn echo(session: &mut Session, exchange: &mut Exchange, limit: u64) -> Result<()> {
+    let body = match body::read(session, exchange, echo::KEPT, limit, None).await? {
+        Ok(body) => body,
+        Err(denial) => return reply::refuse(session, exchange, &denial, Connection::Close).await,
+    };
+    let mut header = session.req_header().clone();
+    exchange.onward(&mut header)?;
+    let answer = echo::answer(&header, &body, exchange.client);
+    if let Some(admitted) = exchange.on_its_way() {
+        admitted.status = Some(answer.status.as_u16());
+    }
+    reply::send(session, exchange, &answer, Connection::Keep).await
+}

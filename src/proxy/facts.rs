@@ -1,0 +1,101 @@
+//! From the received bytes to what the judge is shown.
+
+use std::time::SystemTime;
+
+use http::{HeaderName, HeaderValue};
+use pingora::proxy::Session;
+
+use super::{
+    exchange::{Exchange, ReadHead},
+    framing::{self, Body},
+    reply::Connection,
+};
+use crate::{
+    gateway::RequestId,
+    model::canonical,
+    policy::{
+        self, Decision, Denial, RequestFacts, Trail,
+        client::{self, Received},
+        forward::HeaderEdit,
+        request::Scheme,
+    },
+};
+
+/// Reads the head of a request into the exchange.
+///
+/// # Errors
+/// Its framing is ambiguous, or it is too large.
+pub(super) fn read(session: &Session, exchange: &mut Exchange) -> Result<(), Denial> {
+    let header = session.req_header();
+    if let Some(id) = client::request_id(&header.headers) {
+        exchange.request_id = RequestId::from(id);
+    }
+    let peer = session.client_addr().and_then(|address| address.as_inet());
+    exchange.peer = peer.map(|peer| canonical(peer.ip()));
+    exchange.client = exchange.peer;
+    exchange.port = session
+        .server_addr()
+        .and_then(|address| address.as_inet())
+        .map_or(0, |address| address.port());
+    let raw = session.as_downstream().to_h1_raw();
+    let head = framing::read(&raw, exchange.snapshot.limits())?;
+    exchange.head = Some(ReadHead::keep(&raw, &head));
+    Ok(())
+}
+
+/// Whether a connection can go on after a head that was refused: not if where it ends is in doubt.
+pub(super) fn afterwards(denial: &Denial) -> Connection {
+    let is_sound = matches!(
+        denial,
+        Denial::AmbiguousPath { .. }
+            | Denial::HeadersTooLarge
+            | Denial::MethodNotAllowed { .. }
+            | Denial::UriTooLong
+    );
+    if is_sound { Connection::Keep } else { Connection::Close }
+}
+
+/// Has a request judged whose head was read.
+///
+/// # Errors
+/// It cannot be judged.
+pub(super) async fn decide(session: &Session, exchange: &mut Exchange) -> Result<Decision, Denial> {
+    let snapshot = exchange.snapshot.clone();
+    let header = session.req_header();
+    let (Some(head), Some(peer)) = (&mut exchange.head, exchange.peer) else {
+        return Err(Denial::Internal { why: "the client has no address" });
+    };
+    let bodiless = head.body == Body::None;
+    let received = Received {
+        method: &header.method,
+        version: header.version,
+        path: head.path(),
+        query: head.query(),
+        host: head.host(),
+        headers: &header.headers,
+        peer,
+        scheme: Scheme::Http,
+        port: exchange.port,
+    };
+    let mut facts =
+        RequestFacts::read(&received, &snapshot.policy().server, exchange.request_id.as_str());
+    facts.websocket &= bodiless;
+    let (client, websocket) = (facts.client, facts.websocket);
+    let now = SystemTime::now().into();
+    let decision =
+        policy::decide(snapshot.policy(), &facts, &snapshot.sources(), now, &mut Trail::unread())
+            .await;
+    head.websocket = websocket;
+    exchange.client = Some(client);
+    Ok(decision)
+}
+
+/// What is done to the response of a request that could not be read.
+pub(super) fn stray(exchange: &mut Exchange) {
+    let policy = exchange.snapshot.policy();
+    exchange.response.security_headers = Some(policy.default_security_headers.clone());
+    if let Ok(id) = HeaderValue::from_str(exchange.request_id.as_str()) {
+        let name = HeaderName::from_static("x-request-id");
+        exchange.response.edits.push(HeaderEdit::Set(name, id));
+    }
+}

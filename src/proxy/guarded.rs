@@ -1,0 +1,261 @@
+//! A client's connection that ends by itself when its other end, or the upstream it waits for,
+//! takes too long.
+//!
+//! While the gateway waits for an upstream it keeps an eye on the client too, to notice that it
+//! went away; so this one stream sees every wait of a request.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use async_trait::async_trait;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    Stream, TimingDigest, UniqueID, UniqueIDType,
+    raw_connect::ProxyDigest,
+    tls::{SslDigest, TlsRef},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
+
+use super::clock::{Clock, Overdue};
+
+/// A connection and its clock.
+#[derive(Debug)]
+pub(super) struct Guarded {
+    stream: Stream,
+    clock: Arc<Clock>,
+    alarm: Alarm,
+}
+
+impl Guarded {
+    pub fn new(stream: Stream, clock: Arc<Clock>) -> Self {
+        Self { stream, clock, alarm: Alarm::default() }
+    }
+
+    /// The connection's clock.
+    pub fn clock(&self) -> &Arc<Clock> {
+        &self.clock
+    }
+
+    /// Nothing moves: sleeps until that is too long. `moved` is asked again when the alarm goes
+    /// off, since the clock may have moved on.
+    fn sleep<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        judge: impl Fn(&Clock, Instant) -> Result<Instant, Overdue>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            match judge(&self.clock, Instant::now()) {
+                Err(_) => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                Ok(until) => ready!(self.alarm.poll(context, until)),
+            }
+        }
+    }
+}
+
+/// A timer that is armed late and re-armed seldom: one that goes off too early is set again, one
+/// that would go off too late is moved.
+#[derive(Debug, Default)]
+struct Alarm(Option<Pin<Box<Sleep>>>);
+
+impl Alarm {
+    fn poll(&mut self, context: &mut Context<'_>, until: Instant) -> Poll<()> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until.into())));
+        if sleep.deadline().into_std() > until || sleep.is_elapsed() {
+            sleep.as_mut().reset(until.into());
+        }
+        sleep.as_mut().poll(context)
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        match Pin::new(&mut this.stream).poll_read(context, buffer) {
+            Poll::Pending => this.sleep(context, Clock::waiting),
+            Poll::Ready(outcome) => {
+                if buffer.filled().len() > before {
+                    this.clock.received(Instant::now);
+                }
+                Poll::Ready(outcome)
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.stream).poll_write(context, bytes) {
+            Poll::Pending => this.sleep(context, Clock::blocked),
+            Poll::Ready(outcome) => {
+                this.clock.sent();
+                Poll::Ready(outcome)
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.stream).poll_flush(context) {
+            Poll::Pending => this.sleep(context, Clock::blocked),
+            Poll::Ready(outcome) => {
+                this.clock.sent();
+                Poll::Ready(outcome)
+            }
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.stream).poll_write_vectored(context, slices) {
+            Poll::Pending => this.sleep(context, Clock::blocked),
+            Poll::Ready(outcome) => {
+                this.clock.sent();
+                Poll::Ready(outcome)
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Guarded {
+    async fn shutdown(&mut self) {
+        self.stream.shutdown().await;
+    }
+}
+
+#[async_trait]
+impl Peek for Guarded {
+    async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        self.stream.try_peek(buffer).await
+    }
+}
+
+impl UniqueID for Guarded {
+    fn id(&self) -> UniqueIDType {
+        self.stream.id()
+    }
+}
+
+impl Ssl for Guarded {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.stream.get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.stream.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.stream.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Guarded {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.stream.get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for Guarded {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.stream.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Guarded {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.stream.get_socket_digest()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::{super::clock::Phase, *};
+
+    fn guarded(idle: u64, header: u64) -> (tokio::io::DuplexStream, Guarded, Arc<Clock>) {
+        let (client, server) = tokio::io::duplex(16);
+        let clock =
+            Arc::new(Clock::new(Duration::from_millis(idle), Duration::from_millis(header)));
+        (client, Guarded::new(Box::new(server), clock.clone()), clock)
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_a_request_ends_after_the_idle_time() {
+        let (_client, mut stream, clock) = guarded(20, 60_000);
+        let error = stream.read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(clock.overdue(), Some(Overdue::Client));
+    }
+
+    #[tokio::test]
+    async fn a_header_that_began_ends_after_the_header_time() {
+        let (mut client, mut stream, _) = guarded(60_000, 20);
+        client.write_all(b"G").await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), b'G');
+        assert_eq!(stream.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_long_wait_outlives_an_alarm_that_was_set_for_a_short_one() {
+        let (mut client, mut stream, clock) = guarded(30, 30);
+        client.write_all(b"G").await.unwrap();
+        stream.read_u8().await.unwrap();
+        // Arms the alarm for the header.
+        let mut byte = [0];
+        tokio::select! {
+            biased;
+            _ = stream.read(&mut byte) => unreachable!("nothing was sent"),
+            () = tokio::task::yield_now() => {}
+        }
+        clock.enter(Phase::Response, Duration::from_secs(60));
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            client.write_all(b"x").await.unwrap();
+        };
+        let (read, ()) = tokio::join!(stream.read(&mut byte), late);
+        assert_eq!(read.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_no_bytes_ends_the_connection() {
+        let (_client, mut stream, clock) = guarded(20, 20);
+        clock.enter(Phase::Relay, Duration::from_secs(60));
+        let error = stream.write_all(&[0; 64]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(clock.overdue(), Some(Overdue::Client));
+    }
+}

@@ -1,0 +1,302 @@
+//! pingora: sockets in, sockets out. The only room that names it. It reads a request, lets the
+//! judge decide on it, and carries the decision out; it decides nothing.
+
+mod body;
+mod clock;
+mod connection;
+mod echo;
+mod endpoints;
+mod errors;
+mod exchange;
+mod facts;
+mod framing;
+mod guarded;
+pub mod listen;
+mod onward;
+mod peer;
+mod progress;
+mod reply;
+pub mod serve;
+mod settle;
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora::{
+    Error, ErrorType, Result,
+    http::{RequestHeader, ResponseHeader},
+    modules::http::HttpModules,
+    protocols::Digest,
+    proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
+    upstreams::peer::HttpPeer,
+};
+
+use crate::{
+    gateway::Gateway,
+    policy::{Denial, Verdict, upstream::Service},
+};
+use clock::Phase;
+use errors::Failure;
+use exchange::Exchange;
+use reply::Connection;
+
+/// Log targets of the libraries beneath that write a line per failed request.
+pub const CHATTY: &[&str] =
+    &["pingora_proxy", "pingora_core::protocols", "pingora_core::connectors"];
+
+/// The phases of a request, as pingora calls them.
+struct Phases {
+    gateway: Arc<Gateway>,
+}
+
+impl Phases {
+    const fn new(gateway: Arc<Gateway>) -> Self {
+        Self { gateway }
+    }
+
+    /// Reads the request, has it judged, and answers unless it goes upstream.
+    async fn judge(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
+        let decision = match facts::read(session, exchange) {
+            Ok(()) => facts::decide(session, exchange).await,
+            Err(denial) => Err(denial),
+        };
+        let decision = match decision {
+            Ok(decision) => decision,
+            Err(denial) => {
+                facts::stray(exchange);
+                settle::refused(exchange, &denial);
+                reply::refuse(session, exchange, &denial, facts::afterwards(&denial)).await?;
+                return Ok(true);
+            }
+        };
+        settle::decided(&self.gateway, exchange, &decision);
+        match exchange.decided(decision) {
+            Verdict::Answer(answer) => {
+                reply::send(session, exchange, &answer, Connection::Keep).await?;
+            }
+            Verdict::Deny(denial) => {
+                reply::refuse(session, exchange, &denial, Connection::Keep).await?;
+            }
+            Verdict::Serve(endpoint) => {
+                endpoints::serve(session, exchange, endpoint).await?;
+            }
+            Verdict::Forward(permit) => {
+                exchange.admitted(permit);
+                return self.go_on(session, exchange).await;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends an admitted request on its way, or to the echo.
+    async fn go_on(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
+        if !exchange.head.as_ref().is_some_and(|head| head.websocket) {
+            // What is no complete handshake upgrades nothing, whatever an upstream answers.
+            session.req_header_mut().remove_header(&http::header::UPGRADE);
+        }
+        let forwarding = exchange.leave().and_then(exchange::Admitted::forwarding);
+        if forwarding.is_none_or(|forwarding| forwarding.upstream.service != Service::Echo) {
+            return Ok(false);
+        }
+        let limit = exchange.body_limit();
+        endpoints::echo(session, exchange, limit).await?;
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Phases {
+    type CTX = Exchange;
+
+    fn new_ctx(&self) -> Exchange {
+        let in_flight = self.gateway.in_flight();
+        Exchange::new(self.gateway.snapshot(), SystemTime::now().into(), in_flight)
+    }
+
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
+        exchange.clock = connection::clock(session);
+        exchange.wait(Phase::Body, exchange.snapshot.limits().idle_timeout);
+        self.judge(session, exchange).await
+    }
+
+    async fn upstream_peer(
+        &self,
+        _: &mut Session,
+        exchange: &mut Exchange,
+    ) -> Result<Box<HttpPeer>> {
+        let Some(admitted) = exchange.on_its_way() else {
+            return Err(Error::explain(ErrorType::InternalError, "no permit"));
+        };
+        let found = admitted.forwarding().and_then(|forwarding| {
+            let Service::Target(target) = &forwarding.upstream.service else { return None };
+            Some(peer::at(peer::address(target, admitted.tries)?, &forwarding.timeouts))
+        });
+        let Some(peer) = found else {
+            admitted.failed = Some(Denial::NoUpstream);
+            return Err(Error::explain(ErrorType::InternalError, "no address"));
+        };
+        let now = Instant::now();
+        admitted.left.get_or_insert(now);
+        admitted.sent = Some(now);
+        // Each attempt sends the body from its beginning.
+        exchange.body_left = exchange.body_limit();
+        Ok(Box::new(peer))
+    }
+
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        exchange: &mut Exchange,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        // Nothing was sent, so the next address may be tried whatever the method is.
+        error.set_retry(exchange.try_next_address());
+        settle::unanswered(exchange, &error);
+        error
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _: bool,
+        _: &HttpPeer,
+        _: std::os::unix::io::RawFd,
+        _: Option<&Digest>,
+        _: &mut Exchange,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        header: &mut RequestHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        exchange.onward(header)
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        if session.was_upgraded() {
+            return Ok(());
+        }
+        exchange.charge_body(body.as_ref().map_or(0, Bytes::len))?;
+        if end {
+            exchange.wait_for_response(session);
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _: &mut Session,
+        header: &mut ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        exchange.responded(header);
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        header: &mut ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        onward::response(header, &exchange.response)
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        _: &mut Option<Bytes>,
+        _: bool,
+        exchange: &mut Exchange,
+    ) -> Result<Option<std::time::Duration>> {
+        exchange.alive();
+        Ok(None)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        exchange: &mut Exchange,
+        reused: bool,
+    ) -> Box<Error> {
+        // A kept connection may have been closed just as the request went out; the request is sent
+        // again if doing so twice does no harm and nothing of it is lost.
+        let repeatable = session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated()
+            && session.response_written().is_none()
+            && !exchange.is_overdue();
+        if repeatable {
+            error.retry.decide_reuse(reused);
+        } else {
+            error.set_retry(false);
+        }
+        settle::unanswered(exchange, &error);
+        error
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        exchange: &mut Exchange,
+    ) -> FailToProxy {
+        let error_code = match errors::judge(error, exchange) {
+            Failure::ClientClosed => {
+                exchange.client_closed();
+                0
+            }
+            Failure::Told(denial) => {
+                exchange.failed(&denial);
+                let answered =
+                    session.response_written().is_some_and(|head| !head.status.is_informational());
+                if !answered {
+                    tracing::debug!(error = %error, "a request failed");
+                    // Fails only if the client is gone, and then nobody is left to be told.
+                    let _ = reply::tell(session, exchange, &denial, Connection::Close).await;
+                }
+                denial.problem().status.as_u16()
+            }
+        };
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, exchange: &mut Exchange) {
+        settle::finished(&self.gateway, session, exchange);
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &Exchange, _: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Exchange,
+        _: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! What an upstream receives: the received header, changed as the permit's plan says. The built-in
+//! echo answers from the same.
+
+use http::{HeaderMap, header};
+use pingora::{
+    Result,
+    http::{RequestHeader, ResponseHeader},
+};
+
+use super::exchange::ReadHead;
+use crate::policy::{
+    Permit,
+    forward::{HeaderEdit, ResponsePlan},
+    upstream::{Service, Upstream},
+};
+
+/// Turns a received header into the one that goes upstream.
+pub(super) fn request(
+    header: &mut RequestHeader,
+    head: &ReadHead,
+    permit: &Permit,
+    upstream: &Upstream,
+) -> Result<()> {
+    let plan = permit.plan();
+    for edit in &plan.edits {
+        match edit {
+            HeaderEdit::Append(name, value) => {
+                header.append_header(name.clone(), value.clone())?;
+            }
+            HeaderEdit::Remove(name) => {
+                header.remove_header(name);
+            }
+            HeaderEdit::Set(name, value) => header.insert_header(name.clone(), value.clone())?,
+        }
+    }
+    match &plan.target {
+        Some(target) => header.set_raw_path(target.as_bytes())?,
+        None if head.absolute => header.set_raw_path(&local_part(head))?,
+        None => {}
+    }
+    // HTTP/1.0 need not say whom it asks; HTTP/1.1, which goes upstream, must.
+    if let (Service::Target(target), false) =
+        (&upstream.service, header.headers.contains_key(header::HOST))
+    {
+        header.insert_header(header::HOST, target.authority.as_str())?;
+    }
+    Ok(())
+}
+
+/// Path and query of an absolute target.
+fn local_part(head: &ReadHead) -> Vec<u8> {
+    let mut target = Vec::with_capacity(64);
+    target.extend_from_slice(head.path().as_bytes());
+    if let Some(query) = head.query() {
+        target.push(b'?');
+        target.extend_from_slice(query.as_bytes());
+    }
+    target
+}
+
+/// Stamps a response with what the decision says of it. Informational ones are left alone.
+pub(super) fn response(header: &mut ResponseHeader, plan: &ResponsePlan) -> Result<()> {
+    if header.status.is_informational() {
+        return Ok(());
+    }
+    for (name, value) in plan.security_headers.iter().flat_map(|headers| headers.iter()) {
+        header.insert_header(name.clone(), value.clone())?;
+    }
+    for edit in &plan.edits {
+        match edit {
+            HeaderEdit::Append(name, value) => {
+                header.append_header(name.clone(), value.clone())?;
+            }
+            HeaderEdit::Remove(name) => {
+                header.remove_header(name);
+            }
+            HeaderEdit::Set(name, value) => header.insert_header(name.clone(), value.clone())?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether the client waits for leave to send its body (RFC 9110, section 10.1.1).
+pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}

@@ -1,0 +1,32 @@
+//! Where an admitted request goes. Only a permit leads here.
+
+use std::{net::SocketAddr, time::Duration};
+
+use pingora::upstreams::peer::HttpPeer;
+
+use crate::policy::upstream::{Target, Timeouts};
+
+/// How long an upstream's connection is kept without a request: shorter than the five seconds
+/// after which common application servers close theirs, so that none is closed under a request.
+const KEPT: Duration = Duration::from_secs(4);
+
+/// The longest silence on a connection to an upstream. The client's clock judges each phase before
+/// that; this holds where the client's connection cannot be watched because it sent ahead.
+const SILENCE: Duration = Duration::from_secs(600);
+
+/// The next address of a target to try, if one is left.
+pub(super) fn address(target: &Target, tries: usize) -> Option<SocketAddr> {
+    target.addresses.get(tries).copied()
+}
+
+/// The peer at an address.
+pub(super) fn at(address: SocketAddr, timeouts: &Timeouts) -> HttpPeer {
+    let mut peer = HttpPeer::new(address, false, String::new());
+    let options = &mut peer.options;
+    options.connection_timeout = Some(timeouts.connect);
+    options.total_connection_timeout = Some(timeouts.connect);
+    options.read_timeout = Some(SILENCE.max(timeouts.response).max(timeouts.idle));
+    options.write_timeout = Some(timeouts.response);
+    options.idle_timeout = Some(KEPT);
+    peer
+}

@@ -1,0 +1,140 @@
+//! An exchange on its way to an upstream and back.
+
+use std::time::{Duration, Instant};
+
+use http::{StatusCode, header};
+use pingora::{
+    Error, ErrorType, Result,
+    http::{RequestHeader, ResponseHeader},
+    proxy::Session,
+};
+
+use super::{
+    clock::Phase,
+    errors,
+    exchange::{Admitted, Exchange, Stage},
+    onward, peer,
+};
+use crate::{
+    observe::metrics::Outcome,
+    policy::{Denial, upstream::Service},
+};
+
+/// How long a WebSocket or an event stream may be silent.
+const STREAM_SILENCE: Duration = Duration::from_secs(600);
+
+impl Exchange {
+    /// Waits for something else from now on.
+    pub fn wait(&self, phase: Phase, limit: Duration) {
+        if let Some(clock) = &self.clock {
+            clock.enter(phase, limit);
+        }
+    }
+
+    /// The upstream gave a sign of life.
+    pub fn alive(&self) {
+        if let Some(clock) = &self.clock {
+            clock.touch();
+        }
+    }
+
+    /// Whether somebody took too long.
+    pub fn is_overdue(&self) -> bool {
+        self.clock.as_ref().is_some_and(|clock| clock.overdue().is_some())
+    }
+
+    /// Moves on to the target's next address; whether there is one.
+    pub fn try_next_address(&mut self) -> bool {
+        let Some(admitted) = self.on_its_way() else { return false };
+        admitted.tries += 1;
+        let tries = admitted.tries;
+        admitted.forwarding().is_some_and(|forwarding| match &forwarding.upstream.service {
+            Service::Target(target) => peer::address(target, tries).is_some(),
+            Service::Echo => false,
+        })
+    }
+
+    /// Turns the received header into the one that goes upstream.
+    pub fn onward(&mut self, header: &mut RequestHeader) -> Result<()> {
+        let (Stage::Admitted(admitted), Some(head)) = (&self.stage, &self.head) else {
+            return Err(Error::explain(ErrorType::InternalError, "no permit"));
+        };
+        let Some(forwarding) = admitted.forwarding() else {
+            return Err(Error::explain(ErrorType::InternalError, "a permit for no upstream"));
+        };
+        onward::request(header, head, &admitted.permit, &forwarding.upstream)
+    }
+
+    /// Bytes that the body may have.
+    pub fn body_limit(&self) -> u64 {
+        let forwarding = self.leave().and_then(Admitted::forwarding);
+        forwarding.map_or(0, |forwarding| forwarding.body_limit)
+    }
+
+    /// Takes bytes of the body off what may come.
+    pub fn charge_body(&mut self, bytes: usize) -> Result<()> {
+        match self.body_left.checked_sub(bytes as u64) {
+            Some(left) => {
+                self.body_left = left;
+                Ok(())
+            }
+            None => {
+                if let Some(admitted) = self.on_its_way() {
+                    admitted.failed = Some(Denial::BodyTooLarge);
+                }
+                Err(Error::explain(ErrorType::HTTPStatus(413), "the body is too large").into_down())
+            }
+        }
+    }
+
+    /// The request has gone upstream whole: the wait for the response begins, unless that is
+    /// there already.
+    pub fn wait_for_response(&mut self, session: &Session) {
+        let answered =
+            session.response_written().is_some_and(|head| !head.status.is_informational());
+        let Stage::Admitted(admitted) = &mut self.stage else { return };
+        if answered || admitted.status.is_some() {
+            return;
+        }
+        admitted.sent = Some(Instant::now());
+        let limit = admitted.forwarding().map(|forwarding| forwarding.timeouts.response);
+        if let Some(limit) = limit {
+            self.wait(Phase::Response, limit);
+        }
+    }
+
+    /// The head of a response is there.
+    pub fn responded(&mut self, head: &ResponseHeader) {
+        let upgraded = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        if head.status.is_informational() && !upgraded {
+            return self.alive();
+        }
+        let Stage::Admitted(admitted) = &mut self.stage else { return };
+        admitted.status = Some(head.status.as_u16());
+        admitted.took = admitted.sent.map(|sent| sent.elapsed());
+        let idle = admitted.forwarding().map(|forwarding| forwarding.timeouts.idle);
+        let limit = if upgraded || is_event_stream(head) { Some(STREAM_SILENCE) } else { idle };
+        if let Some(limit) = limit {
+            self.wait(Phase::Relay, limit);
+        }
+    }
+
+    /// It was let through and came to nothing. That is a denial only if the request is to blame.
+    pub fn failed(&mut self, denial: &Denial) {
+        if denial.problem().status.is_client_error() {
+            self.outcome = Outcome::Denied;
+        }
+        self.reason = denial.reason();
+    }
+
+    /// The client went away.
+    pub fn client_closed(&mut self) {
+        self.reason = errors::CLIENT_CLOSED_REASON;
+    }
+}
+
+fn is_event_stream(head: &ResponseHeader) -> bool {
+    let kind = head.headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    kind.and_then(|kind| kind.get(..17))
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+}

@@ -1,0 +1,103 @@
+//! The gateway's own answers, written to the client.
+
+use std::time::Duration;
+
+use http::{StatusCode, header};
+use pingora::{Result, http::ResponseHeader, proxy::Session};
+
+use super::{
+    exchange::{Exchange, is_bodiless},
+    framing::Body,
+    onward,
+};
+use crate::policy::{Denial, decision::Reply};
+
+/// A body up to this length is read and dropped after an answer, so that the connection can be
+/// used again.
+const DRAINED: u64 = 64 << 10;
+
+/// How long that may take.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// What becomes of the connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Connection {
+    /// It ends.
+    Close,
+    /// It is kept if what is left of the request allows it.
+    Keep,
+}
+
+/// Writes an answer with the exchange's response plan on it.
+pub(super) async fn send(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    reply: &Reply,
+    connection: Connection,
+) -> Result<()> {
+    exchange.answered();
+    match connection {
+        Connection::Close => session.set_keepalive(None),
+        Connection::Keep => keep(session, exchange),
+    }
+    let status = reply.status.as_u16();
+    let mut header = ResponseHeader::build(reply.status, Some(reply.headers.len() + 12))?;
+    for (name, value) in &reply.headers {
+        header.append_header(name.clone(), value.clone())?;
+    }
+    if !matches!(status, 204 | 304) {
+        header.insert_header(header::CONTENT_LENGTH, reply.body.len())?;
+    }
+    onward::response(&mut header, &exchange.response)?;
+    let silent = reply.body.is_empty() || is_bodiless(&session.req_header().method, status);
+    session.write_response_header(Box::new(header), silent).await?;
+    if !silent {
+        session.write_response_body(Some(reply.body.clone()), true).await?;
+    }
+    Ok(())
+}
+
+/// Writes a refusal.
+pub(super) async fn refuse(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    denial: &Denial,
+    connection: Connection,
+) -> Result<()> {
+    exchange.refused(denial);
+    tell(session, exchange, denial, connection).await
+}
+
+/// Writes what a client is told of a denial.
+pub(super) async fn tell(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    denial: &Denial,
+    connection: Connection,
+) -> Result<()> {
+    let reply = denial.problem().reply(exchange.request_id.as_str());
+    send(session, exchange, &reply, connection).await
+}
+
+/// Lets the rest of a small body be read after the answer. Whoever waits for `100 Continue` sends
+/// none, and what comes next could be taken for it: that connection ends.
+fn keep(session: &mut Session, exchange: &Exchange) {
+    let body = exchange.head.as_ref().map_or(Body::None, |head| head.body);
+    let small = matches!(body, Body::Length(length) if length <= DRAINED);
+    if small && !onward::expects_continue(&session.req_header().headers) {
+        session.set_close_on_response_before_downstream_finish(false);
+        session.set_total_drain_timeout(Some(DRAIN_TIME));
+    }
+}
+
+/// An answer in JSON that no cache keeps.
+pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Reply {
+    Reply {
+        status,
+        headers: vec![
+            (header::CONTENT_TYPE, http::HeaderValue::from_static("application/json")),
+            (header::CACHE_CONTROL, http::HeaderValue::from_static("no-store")),
+        ],
+        body: value.to_string().into(),
+    }
+}

@@ -1,0 +1,182 @@
+//! Serving, from the first connection to the last.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use pingora::{
+    apps::HttpServerApp as _,
+    protocols::l4::listener::Listener,
+    proxy::HttpProxy,
+    server::{ShutdownWatch, configuration::ServerConf},
+};
+use prometheus::IntGauge;
+use tokio::sync::{mpsc, watch};
+
+use super::{Phases, connection, listen::Bound};
+use crate::gateway::Gateway;
+
+/// Connections to upstreams that are kept for reuse, over all targets. Too few of them are the
+/// costliest mistake there is: a connection per request.
+const POOL: usize = 16 << 10;
+
+/// Attempts at the addresses of a target.
+const TRIES: usize = 8;
+
+/// How long accepting rests when the process has no file descriptors left.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// How a drain went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Every request was answered.
+    Clean,
+    /// Requests were cut off: the time was over, or the operator had no patience.
+    Cut,
+}
+
+/// Serves on these sockets until it is told to stop, then drains; told again, it ends at once.
+///
+/// # Errors
+/// A socket that cannot be served on.
+pub async fn serve(
+    gateway: Arc<Gateway>,
+    sockets: Vec<Bound>,
+    mut stop: mpsc::Receiver<()>,
+) -> std::io::Result<Drained> {
+    let proxy = Arc::new(proxy(&gateway));
+    let (tell, told) = watch::channel(false);
+    let (alive, mut gone) = mpsc::channel::<()>(1);
+    for bound in sockets {
+        let door = Door {
+            listener: tokio::net::TcpListener::from_std(bound.socket)?.into(),
+            gauge: gateway.metrics().connections(&bound.address.to_string()),
+            proxy: proxy.clone(),
+            gateway: gateway.clone(),
+            stop: told.clone(),
+            alive: alive.clone(),
+        };
+        tokio::spawn(door.accept());
+    }
+    drop(alive);
+    gateway.readiness().serving();
+
+    told_to(&mut stop).await;
+    gateway.readiness().draining();
+    let snapshot = gateway.snapshot();
+    let (delay, timeout) = (snapshot.serving().drain_delay, snapshot.serving().drain_timeout);
+    drop(snapshot);
+    tracing::info!(event = "draining", ?delay, ?timeout);
+    tokio::select! {
+        () = tokio::time::sleep(delay) => {}
+        () = told_to(&mut stop) => return Ok(Drained::Cut),
+    }
+    tell.send_replace(true);
+    Ok(tokio::select! {
+        _ = gone.recv() => Drained::Clean,
+        () = tokio::time::sleep(timeout) => Drained::Cut,
+        () = told_to(&mut stop) => Drained::Cut,
+    })
+}
+
+/// Waits for the next word to stop; for ever if nobody is left to give it.
+async fn told_to(stop: &mut mpsc::Receiver<()>) {
+    if stop.recv().await.is_none() {
+        std::future::pending().await
+    }
+}
+
+fn proxy(gateway: &Arc<Gateway>) -> HttpProxy<Phases> {
+    let conf = ServerConf {
+        threads: 1,
+        upstream_keepalive_pool_size: POOL,
+        max_retries: TRIES,
+        // No upstream is spoken to by TLS, and an absent store of certificates is no reason not to
+        // start.
+        ca_file: Some("/dev/null".to_owned()),
+        ..ServerConf::default()
+    };
+    let mut proxy = HttpProxy::new(Phases::new(gateway.clone()), Arc::new(conf));
+    proxy.handle_init_modules();
+    proxy
+}
+
+/// A listener and what it hands its connections to.
+struct Door {
+    listener: Listener,
+    gauge: IntGauge,
+    proxy: Arc<HttpProxy<Phases>>,
+    gateway: Arc<Gateway>,
+    stop: ShutdownWatch,
+    /// Held by every connection: who waits for the last of them waits for all to be dropped.
+    alive: mpsc::Sender<()>,
+}
+
+impl Door {
+    async fn accept(mut self) {
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok(stream) => self.let_in(stream),
+                    Err(error) => self.refused(&error).await,
+                },
+                _ = self.stop.changed() => break,
+            }
+        }
+        // Whoever the system has let in already is served.
+        while let Some(Ok(stream)) = ready(self.listener.accept()).await {
+            self.let_in(stream);
+        }
+        let Self { listener, proxy, .. } = self;
+        drop(listener);
+        proxy.http_cleanup().await;
+    }
+
+    fn let_in(&self, mut stream: pingora::protocols::l4::stream::Stream) {
+        if let Err(error) = stream.set_nodelay() {
+            tracing::debug!(%error, "a connection was gone before it was served");
+            return;
+        }
+        let open = Open::new(&self.gauge);
+        let alive = self.alive.clone();
+        let work = connection::serve(
+            Box::new(stream),
+            self.proxy.clone(),
+            self.gateway.clone(),
+            self.stop.clone(),
+        );
+        tokio::spawn(async move {
+            work.await;
+            drop((open, alive));
+        });
+    }
+
+    async fn refused(&self, error: &std::io::Error) {
+        tracing::warn!(event = "accept_failed", %error, "a connection could not be accepted");
+        // Without a descriptor left the next attempt would fail at once, and so for ever.
+        tokio::time::sleep(EXHAUSTED).await;
+    }
+}
+
+/// What a future has at once, if it has something.
+async fn ready<F: Future>(future: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = std::future::ready(()) => None,
+    }
+}
+
+/// Counts an open connection.
+struct Open(IntGauge);
+
+impl Open {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,9 @@
+//! What only sockets can break: the gateway in this process, raw clients before it and raw
+//! upstreams behind it.
+
+mod answers;
+mod control;
+mod drain;
+mod harness;
+mod streams;
+mod timeouts;
