@@ -35,6 +35,7 @@ pub(super) async fn read(
         Body::Chunked | Body::Length(_) => {}
     }
     let expected = onward::expects_continue(&session.req_header().headers);
+    let keepalive = session.get_keepalive();
     let began = Instant::now();
     let whole = whole(session, kept, limit, expected);
     let outcome = match time {
@@ -47,9 +48,10 @@ pub(super) async fn read(
     exchange.waited += began.elapsed();
     if expected && matches!(outcome, Ok(Ok(_))) {
         // The interim answer had switched it off, since it came before the body.
-        session.set_keepalive(Some(0));
+        session.set_keepalive(keepalive);
     }
-    outcome
+    // Whatever is wrong with it, the client sent it.
+    outcome.map_err(|error| error.into_down())
 }
 
 async fn whole(

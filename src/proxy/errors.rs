@@ -4,8 +4,9 @@
 use pingora::{
     Error, ErrorSource,
     ErrorType::{
-        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed, ReadError,
-        ReadTimedout, SocketError, TLSHandshakeTimedout, WriteError, WriteTimedout,
+        ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed,
+        InvalidHTTPHeader, ReadError, ReadTimedout, SocketError, TLSHandshakeTimedout, WriteError,
+        WriteTimedout,
     },
 };
 
@@ -50,6 +51,9 @@ pub(super) fn judge(error: &Error, exchange: &mut Exchange) -> Failure {
         ErrorSource::Downstream => match error.etype() {
             ConnectionClosed | ReadError | WriteError => Failure::ClientClosed,
             ReadTimedout | WriteTimedout => Failure::Told(Denial::RequestTimeout),
+            InvalidHTTPHeader => {
+                Failure::Told(Denial::BadRequest { why: "the header is malformed" })
+            }
             _ => Failure::Told(Denial::BadRequest { why: "the body is malformed" }),
         },
         ErrorSource::Internal | ErrorSource::Unset => match error.etype() {

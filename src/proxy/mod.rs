@@ -94,10 +94,8 @@ impl Phases {
 
     /// Sends an admitted request on its way, or to the echo.
     async fn go_on(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
-        if !exchange.head.as_ref().is_some_and(|head| head.websocket) {
-            // What is no complete handshake upgrades nothing, whatever an upstream answers.
-            session.req_header_mut().remove_header(&http::header::UPGRADE);
-        }
+        let websocket = exchange.head.as_ref().is_some_and(|head| head.websocket);
+        onward::settle_connection(session.req_header_mut(), websocket)?;
         let forwarding = exchange.leave().and_then(exchange::Admitted::forwarding);
         if forwarding.is_none_or(|forwarding| forwarding.upstream.service != Service::Echo) {
             return Ok(false);

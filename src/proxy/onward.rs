@@ -14,6 +14,18 @@ use crate::policy::{
     upstream::{Service, Upstream},
 };
 
+/// Takes out of a received header what was said of the connection: the permit's plan was worked out
+/// on it, and nobody after that needs it. What is no complete handshake upgrades nothing, whatever
+/// an upstream answers.
+pub(super) fn settle_connection(header: &mut RequestHeader, websocket: bool) -> Result<()> {
+    if websocket {
+        return header.insert_header(header::CONNECTION, "Upgrade");
+    }
+    header.remove_header(&header::CONNECTION);
+    header.remove_header(&header::UPGRADE);
+    Ok(())
+}
+
 /// Turns a received header into the one that goes upstream.
 pub(super) fn request(
     header: &mut RequestHeader,

@@ -255,3 +255,38 @@ async fn a_body_that_is_sent_again_counts_once() {
     let line = "portcullis_requests_total{method=\"PUT\",route=\"all\",status=\"200\"}";
     assert_eq!(gateway.metric(line), Some(3.0));
 }
+
+#[tokio::test]
+async fn a_long_list_in_connection_removes_what_it_names_and_nothing_of_ours() {
+    let gateway = run(&leading_to(mirror().await)).await;
+    let names: Vec<_> = (0..40).map(|number| format!("X-{number}")).collect();
+    let lines: String = names.iter().map(|name| format!("{name}: 1\r\n")).collect();
+    let request = format!(
+        "GET /app/a HTTP/1.1\r\nHost: h\r\nConnection: {}, x-real-ip, x-forwarded-for\r\n{lines}\r\n",
+        names.join(", ")
+    );
+    let answer = gateway.ask(&request).await;
+    let seen = String::from_utf8(answer.body).unwrap().to_ascii_lowercase();
+    assert!(!seen.contains("\nx-1: ") && !seen.contains("connection:"), "{seen}");
+    assert!(seen.contains("x-real-ip: 127.0.0.1\r\n"), "{seen}");
+    assert!(seen.contains("x-forwarded-for: 127.0.0.1\r\n"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_malformed_chunk_is_a_bad_request() {
+    let echo = "version: 1\n\
+         server: { listen: 127.0.0.1:0 }\n\
+         upstreams: { app: { builtin: echo } }\n\
+         routes:\n  - { name: all, match: { path: /app/** }, upstream: app, auth: none }\n";
+    for config in [echo.to_owned(), leading_to(mirror().await)] {
+        let gateway = run(&config).await;
+        for chunks in
+            ["xyz\r\n", "0x3\r\nabc\r\n0\r\n\r\n", "3\nabc\n0\n\n", "3\r\nabcd\r\n0\r\n\r\n"]
+        {
+            let request = "POST /app/a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let answer = gateway.ask(&format!("{request}{chunks}")).await;
+            assert_eq!(answer.status, 400, "{chunks:?}");
+            assert_eq!(answer.header("connection"), Some("close"), "{chunks:?}");
+        }
+    }
+}
