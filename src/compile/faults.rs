@@ -50,6 +50,11 @@ impl Faults {
         self.push(Diagnostic::error(code, span_of_part(at, part), message))
     }
 
+    /// Whether something was found for which the file cannot be used.
+    pub fn any_fault(&self) -> bool {
+        self.found.iter().any(Diagnostic::is_error)
+    }
+
     /// Everything that was found.
     pub fn into_found(self) -> Vec<Diagnostic> {
         self.found
@@ -88,7 +93,12 @@ pub(super) fn undefined<'a>(
 ) -> String {
     match suggest::nearest(name, known.map(Cow::Borrowed)) {
         Some(near) => format!("did you mean `{near}`? {defined}"),
-        None => defined.to_owned(),
+        // Alone it is no sentence behind another.
+        None => {
+            let mut letters = defined.chars();
+            let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+            first.into_iter().chain(letters).collect()
+        }
     }
 }
 

@@ -161,7 +161,10 @@ fn compile_into(
     let ground = routes::Ground::new(&input, &roles, &plans, issuing.as_deref(), faults);
     let routes = ground.compile(&mut upstreams, &mut methods, faults);
     let identity = identity::compile(&input, routes.as_ref(), faults);
-    survey::warn(&input, &roles, faults);
+    // With a reference mistyped, what it meant would seem to be held by nobody.
+    if !faults.any_fault() && !loaded.is_faulty() {
+        survey::warn(&input, &roles, faults);
+    }
     let routes = routes?;
     let policy = Policy {
         server,
