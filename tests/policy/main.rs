@@ -65,6 +65,23 @@ fn every_case_of_every_policy_passes() {
 }
 
 #[test]
+fn the_cases_of_the_guide_hold_of_the_shipped_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guide = fs::read_to_string(root.join("docs/policy-tests.md")).unwrap();
+    let cases = guide.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    fs::write(scratch.path().join("cases.yaml"), cases).unwrap();
+    let outcome = compiled(root);
+    let suite = Suite::new(&outcome.policy);
+    let read = self::cases(scratch.path());
+    assert_eq!(read.cases.len(), 4);
+    for (_, case) in read.cases.iter() {
+        let report = suite.run(case, NOW);
+        assert!(report.passed(), "{}", report.to_text("gateway.yaml", Colour::Never));
+    }
+}
+
+#[test]
 fn a_name_says_what_its_case_is_about_and_no_other() {
     for folder in folders() {
         let cases = cases(&folder);
