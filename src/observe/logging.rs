@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    io::{self, IsTerminal as _},
+    io::{self, BufWriter, IsTerminal as _},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -75,6 +75,9 @@ pub enum Level {
 /// to a question (port 0), not chatter.
 pub const ANNOUNCEMENT: &str = "portcullis::announcement";
 
+/// Bytes that are written together where lines wait; none is held back where they do not.
+const BUFFER: usize = 64 << 10;
+
 /// Lines that may wait for the writer; more are dropped and counted.
 const QUEUE: usize = 64 << 10;
 
@@ -98,7 +101,7 @@ impl Logging {
             .buffered_lines_limit(QUEUE)
             .lossy(true)
             .thread_name("log")
-            .finish(io::stderr());
+            .finish(BufWriter::with_capacity(BUFFER, io::stderr()));
         let json = Arc::new(AtomicBool::new(terms.format == Format::Json));
         let (filter, handle) = reload::Layer::new(targets(terms.level, chatty));
         let lines = tracing_subscriber::fmt::layer()

@@ -50,6 +50,8 @@ struct State {
     /// Since when the client takes no bytes.
     blocked_since: Option<Instant>,
     overdue: Option<Overdue>,
+    /// Whether the client is still sending what nobody reads.
+    unread: bool,
 }
 
 impl Clock {
@@ -63,12 +65,14 @@ impl Clock {
             since: None,
             blocked_since: None,
             overdue: None,
+            unread: false,
         }))
     }
 
     /// Waits for the next request.
     pub fn rest(&self, idle: Duration, header: Duration) {
         let mut state = self.0.lock();
+        state.unread = false;
         state.header_limit = header;
         state.write_limit = idle;
         state.enter(Phase::Idle, idle);
@@ -82,6 +86,16 @@ impl Clock {
     /// The other side of the gateway gave a sign of life.
     pub fn touch(&self) {
         self.0.lock().since = None;
+    }
+
+    /// The connection ends although the client is still sending.
+    pub fn leave_unread(&self) {
+        self.0.lock().unread = true;
+    }
+
+    /// Whether the client is still sending what nobody reads.
+    pub(super) fn is_unread(&self) -> bool {
+        self.0.lock().unread
     }
 
     /// What took too long, if something did.

@@ -1,7 +1,5 @@
 //! From the received bytes to what the judge is shown.
 
-use std::time::SystemTime;
-
 use http::{HeaderName, HeaderValue};
 use pingora::proxy::Session;
 
@@ -81,10 +79,14 @@ pub(super) async fn decide(session: &Session, exchange: &mut Exchange) -> Result
         RequestFacts::read(&received, &snapshot.policy().server, exchange.request_id.as_str());
     facts.websocket &= bodiless;
     let (client, websocket) = (facts.client, facts.websocket);
-    let now = SystemTime::now().into();
-    let decision =
-        policy::decide(snapshot.policy(), &facts, &snapshot.sources(), now, &mut Trail::unread())
-            .await;
+    let decision = policy::decide(
+        snapshot.policy(),
+        &facts,
+        &snapshot.sources(),
+        exchange.time,
+        &mut Trail::unread(),
+    )
+    .await;
     head.websocket = websocket;
     exchange.client = Some(client);
     Ok(decision)

@@ -53,6 +53,8 @@ pub(super) fn read<'r>(raw: &'r [u8], limits: &RequestLimits) -> Result<Head<'r>
         }
         fields.take(field)?;
     }
+    // First of all, so that whatever else is wrong is told on a connection whose state is known.
+    let body = fields.framing(line.version)?;
     let length = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
     limits.admit(length(line.target.len()), length(raw.len()), fields.count)?;
     if line.method == b"TRACE" {
@@ -63,7 +65,7 @@ pub(super) fn read<'r>(raw: &'r [u8], limits: &RequestLimits) -> Result<Head<'r>
         path: target.path,
         query: target.query,
         host: fields.authority(&target, line.version)?,
-        body: fields.framing(line.version)?,
+        body,
         absolute: target.authority.is_some(),
     })
 }

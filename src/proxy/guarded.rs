@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -20,11 +20,14 @@ use pingora::protocols::{
     tls::{SslDigest, TlsRef},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::Sleep,
 };
 
 use super::clock::{Clock, Overdue};
+
+/// How long a client that is still sending is listened to after its answer.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// A connection and its clock.
 #[derive(Debug)]
@@ -32,16 +35,33 @@ pub(super) struct Guarded {
     stream: Stream,
     clock: Arc<Clock>,
     alarm: Alarm,
+    /// Until when a client that is still sending is listened to.
+    linger_until: Option<Instant>,
 }
 
 impl Guarded {
     pub fn new(stream: Stream, clock: Arc<Clock>) -> Self {
-        Self { stream, clock, alarm: Alarm::default() }
+        Self { stream, clock, alarm: Alarm::default(), linger_until: None }
     }
 
     /// The connection's clock.
     pub fn clock(&self) -> &Arc<Clock> {
         &self.clock
+    }
+
+    /// Reads what the client still sends, for a while. A socket that is closed over unread bytes
+    /// resets the connection, and the answer may be lost on its way (RFC 9112, section 9.6).
+    fn linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let until = *self.linger_until.get_or_insert_with(|| Instant::now() + LINGER);
+        let mut bytes = [0; 8 << 10];
+        loop {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() && Instant::now() < until => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return self.alarm.poll(context, until),
+            }
+        }
     }
 
     /// Nothing moves: sleeps until that is too long. `moved` is asked again when the alarm goes
@@ -123,7 +143,14 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        let this = self.get_mut();
+        if this.linger_until.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+        }
+        if this.clock.is_unread() {
+            ready!(this.linger(context));
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(
@@ -149,7 +176,8 @@ impl AsyncWrite for Guarded {
 #[async_trait]
 impl Shutdown for Guarded {
     async fn shutdown(&mut self) {
-        self.stream.shutdown().await;
+        // However it ends, the connection ends.
+        let _ = AsyncWriteExt::shutdown(self).await;
     }
 }
 
@@ -200,8 +228,6 @@ impl GetSocketDigest for Guarded {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::{super::clock::Phase, *};

@@ -270,6 +270,7 @@ impl ProxyHttp for Phases {
                     tracing::debug!(error = %error, "a request failed");
                     // Fails only if the client is gone, and then nobody is left to be told.
                     let _ = reply::tell(session, exchange, &denial, Connection::Close).await;
+                    session.shutdown().await;
                 }
                 denial.problem().status.as_u16()
             }

@@ -40,6 +40,9 @@ pub(super) async fn send(
         Connection::Close => session.set_keepalive(None),
         Connection::Keep => keep(session, exchange),
     }
+    if let (Some(clock), false) = (&exchange.clock, session.is_body_done()) {
+        clock.leave_unread();
+    }
     let status = reply.status.as_u16();
     let mut header = ResponseHeader::build(reply.status, Some(reply.headers.len() + 12))?;
     for (name, value) in &reply.headers {

@@ -141,3 +141,17 @@ async fn a_large_body_comes_back_as_it_went() {
     let answer = client.answer().await;
     assert!(answer.body == body);
 }
+
+#[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_gets_its_refusal() {
+    let gateway = run(&leading_to("127.0.0.1:1".parse().unwrap())).await;
+    let body = vec![b'a'; 16 << 20];
+    for (path, status) in [("/no", 404), ("/app/up", 413)] {
+        let mut client = gateway.connect().await;
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
+        client.send(head).await;
+        client.send(&body).await;
+        assert_eq!(client.answer().await.status, status);
+    }
+}
