@@ -19,6 +19,9 @@ const CONNECTIONS: usize = 256;
 /// How long a connection may take to send a request's header.
 const HEADER_TIME: Duration = Duration::from_secs(30);
 
+/// How long a connection lasts; the next request comes on another.
+const LIFETIME: Duration = Duration::from_secs(600);
+
 /// Bytes of a request's header.
 const HEADER_BYTES: usize = 16 << 10;
 
@@ -51,8 +54,11 @@ pub async fn serve(gateway: Arc<Gateway>, socket: TcpListener) -> std::io::Resul
                 .header_read_timeout(HEADER_TIME)
                 .max_buf_size(HEADER_BYTES)
                 .serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "an admin connection failed");
+            let mut connection = std::pin::pin!(connection);
+            if tokio::time::timeout(LIFETIME, connection.as_mut()).await.is_err() {
+                connection.as_mut().graceful_shutdown();
+                // Whoever has not taken its answer by then gets no more of it.
+                let _ = tokio::time::timeout(HEADER_TIME, connection).await;
             }
             gauge.dec();
             drop(place);

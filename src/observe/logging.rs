@@ -79,7 +79,7 @@ pub const ANNOUNCEMENT: &str = "portcullis::announcement";
 const BUFFER: usize = 64 << 10;
 
 /// Lines that may wait for the writer; more are dropped and counted.
-const QUEUE: usize = 64 << 10;
+const QUEUE: usize = 16 << 10;
 
 /// The log of this process, kept alive until everything is written.
 #[derive(Debug)]

@@ -205,6 +205,7 @@ impl ProxyHttp for Phases {
         exchange: &mut Exchange,
     ) -> Result<()> {
         exchange.responded(header);
+        onward::from_upstream(header);
         Ok(())
     }
 

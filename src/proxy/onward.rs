@@ -1,16 +1,20 @@
 //! What an upstream receives: the received header, changed as the permit's plan says. The built-in
 //! echo answers from the same.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use pingora::{
     Result,
     http::{RequestHeader, ResponseHeader},
 };
+use smallvec::SmallVec;
 
 use super::exchange::ReadHead;
 use crate::policy::{
     Permit,
-    forward::{HeaderEdit, ResponsePlan},
+    forward::{
+        HeaderEdit, ResponsePlan,
+        fold::{is_hop_by_hop, may_be_nominated},
+    },
     upstream::{Service, Upstream},
 };
 
@@ -68,6 +72,29 @@ fn local_part(head: &ReadHead) -> Vec<u8> {
         target.extend_from_slice(query.as_bytes());
     }
     target
+}
+
+/// Takes out of an upstream's response what it said of its own connection (RFC 9110, section
+/// 7.6.1).
+pub(super) fn from_upstream(header: &mut ResponseHeader) {
+    if header.status.is_informational() {
+        return;
+    }
+    let nominated: SmallVec<[HeaderName; 4]> = header
+        .headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| may_be_nominated(name))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .filter(|name| header.headers.contains_key(name))
+        .collect();
+    let left = header.headers.keys().filter(|name| is_hop_by_hop(name)).cloned();
+    let gone: SmallVec<[HeaderName; 4]> = nominated.into_iter().chain(left).collect();
+    for name in &gone {
+        header.remove_header(name);
+    }
 }
 
 /// Stamps a response with what the decision says of it. Informational ones are left alone.

@@ -290,3 +290,26 @@ async fn a_malformed_chunk_is_a_bad_request() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_an_upstream_says_of_its_connection_stays_there() {
+    let chatty = upstream(|mut client: Client| async move {
+        client.head().await;
+        client
+            .send(
+                "HTTP/1.1 200 OK\r\nConnection: keep-alive, x-hop\r\nKeep-Alive: timeout=5\r\n\
+                 X-Hop: 1\r\nX-End: 1\r\nServer: app\r\nContent-Length: 0\r\n\r\n",
+            )
+            .await;
+        client.closed().await;
+    })
+    .await;
+    let gateway = run(&leading_to(chatty)).await;
+    let answer = gateway.ask("GET /app/a HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    assert_eq!(answer.status, 200);
+    for gone in ["x-hop", "keep-alive"] {
+        assert_eq!(answer.header(gone), None, "{answer:?}");
+    }
+    assert_eq!(answer.header("x-end"), Some("1"));
+    assert_eq!(answer.header("server"), Some("app"));
+}
