@@ -1,7 +1,7 @@
 //! `upstreams`: the services behind the gateway.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
@@ -45,8 +45,12 @@ pub(super) struct Found {
 pub(super) fn compile<'c>(input: &'c Input<'c>, faults: &mut Faults) -> Upstreams<'c> {
     let listeners = listeners(input.config);
     let mut upstreams = Upstreams { input, known: BTreeMap::new(), listeners };
+    let place = input.root().key("upstreams");
+    // By name once: a look-up of each would be quadratic in a file with thousands.
+    let sites: HashMap<&str, Site<'_>> =
+        place.entries().map(|entry| (entry.name, entry.value)).collect();
     for (name, written) in input.config.upstreams.iter() {
-        let at = input.root().key("upstreams").key(name.as_str());
+        let at = sites.get(name.as_str()).copied().unwrap_or(place);
         let found = match written {
             Written::Short(url) => upstreams.target(url, at, faults).map(|target| Found {
                 upstream: Arc::new(plain(name.clone(), Service::Target(target))),
@@ -73,7 +77,7 @@ impl Upstreams<'_> {
             UpstreamRef::Name(name) => {
                 let upstreams = &self.input.config.upstreams;
                 let unread = upstreams.is_empty() && self.input.is_faulty("upstreams");
-                if !upstreams.has(name) && !unread {
+                if !self.known.contains_key(name) && !upstreams.has(name) && !unread {
                     let names = upstreams.names().map(|name| name.as_str());
                     let message = format!("upstream `{name}` is not defined");
                     faults.fault(codes::UNKNOWN_UPSTREAM, at, message).help(undefined(

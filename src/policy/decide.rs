@@ -274,6 +274,9 @@ impl<'c> Case<'c> {
             authn::authenticate(self.policy, route, rule, self.facts, sources, self.now, trail)
                 .await?;
         if required && principal.is_none() {
+            trail.note("authentication", Outcome::Refused, rule.line, || {
+                "the route asks for a credential".to_owned()
+            });
             return Err(Denial::MissingCredentials { challenges: Arc::clone(&rule.challenges) });
         }
         Ok(principal)

@@ -1,0 +1,163 @@
+//! The binary as scripts and people use it: exit codes, what goes to which stream, stable forms.
+
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+const AT: &str = "2030-01-01T00:00:00Z";
+const KEY: &str = "X-API-Key: portcullis-demo-key";
+
+fn run(arguments: &[&str], stdin: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that reads nothing may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn explain_tells_each_step_and_what_goes_upstream() {
+    let allowed = run(&["explain", "GET", "/items/1?api_key=x", "-H", KEY, "--at", AT], "");
+    assert_eq!(allowed.status.code(), Some(3), "the same credential twice: {}", out(&allowed));
+    let allowed = run(&["explain", "GET", "/items/1?q=1", "-H", KEY, "--at", AT], "");
+    assert_eq!((allowed.status.code(), err(&allowed).as_str()), (Some(0), ""));
+    insta::assert_snapshot!("explain-allowed", out(&allowed));
+    let denied = run(&["explain", "DELETE", "/users/2", "--at", AT, "--format", "json"], "");
+    assert_eq!(denied.status.code(), Some(3));
+    let told: Value = serde_json::from_slice(&denied.stdout).unwrap();
+    insta::assert_json_snapshot!("explain-denied", told);
+}
+
+#[test]
+fn explain_reads_headers_from_a_file_and_from_stdin() {
+    let lines = format!("{KEY}\n\nX-Other: 1\n");
+    let allowed = run(&["explain", "GET", "/me", "-H", "@-", "--at", AT], &lines);
+    assert_eq!(allowed.status.code(), Some(0), "{}{}", out(&allowed), err(&allowed));
+    assert!(out(&allowed).contains("x-other: 1"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("headers");
+    std::fs::write(&file, lines).unwrap();
+    let named = format!("@{}", file.display());
+    assert_eq!(run(&["explain", "GET", "/me", "-H", &named], "").status.code(), Some(0));
+    assert_eq!(run(&["explain", "GET", "/me", "-H", "@nowhere"], "").status.code(), Some(1));
+}
+
+#[test]
+fn explain_never_prints_a_credential() {
+    for format in ["human", "json"] {
+        let denied = run(
+            &[
+                "explain",
+                "GET",
+                "/hello",
+                "-H",
+                "Authorization: Bearer hunter2",
+                "--format",
+                format,
+            ],
+            "",
+        );
+        assert_eq!(denied.status.code(), Some(0), "the route is public and removes nothing");
+        assert!(!out(&denied).contains("hunter2") && !err(&denied).contains("hunter2"));
+    }
+    let wrong = run(&["explain", "GET", "/me", "-H", "X-API-Key hunter2"], "");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(!err(&wrong).contains("hunter2"), "{}", err(&wrong));
+}
+
+#[test]
+fn explain_fails_on_what_it_cannot_judge() {
+    for arguments in [
+        &["explain", "GET", "nowhere"][..],
+        &["explain", "G T", "/"],
+        &["explain", "-c", "tests/diagnostics/bad/unknown-role.yaml", "GET", "/"],
+        &["explain", "-c", "nowhere.yaml", "GET", "/"],
+    ] {
+        let failed = run(arguments, "");
+        assert_eq!(failed.status.code(), Some(1), "{arguments:?}");
+        assert!(!err(&failed).is_empty() && out(&failed).is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_token_that_is_issued_is_accepted_and_another_is_not() {
+    let issued = run(&["token", "issue", "alice"], "");
+    assert_eq!(issued.status.code(), Some(0), "{}", err(&issued));
+    let token = out(&issued);
+    let inspected = run(&["token", "inspect", "-", "--format", "json"], &token);
+    assert_eq!(inspected.status.code(), Some(0), "{}", out(&inspected));
+    let told: Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    assert_eq!(told["principal"]["subject"], "alice");
+    let forged = format!("{}x", token.trim());
+    let refused = run(&["token", "inspect", &forged], "");
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(out(&refused).contains("refused"), "{}", out(&refused));
+    assert_eq!(run(&["token", "issue", "mallory"], "").status.code(), Some(1));
+}
+
+#[test]
+fn a_password_from_a_pipe_is_hashed_and_never_shown() {
+    let hashed = run(&["hash-password"], "wonderland\n");
+    let hash = out(&hashed);
+    assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+    assert!(!hash.contains("wonderland") && err(&hashed).is_empty());
+    let bcrypt = run(&["hash-password", "--algorithm", "bcrypt"], "wonderland");
+    assert!(out(&bcrypt).starts_with("$2b$12$"));
+    assert_eq!(run(&["hash-password"], "").status.code(), Some(1));
+}
+
+#[test]
+fn schema_and_completions_are_on_stdout() {
+    let schema: Value = serde_json::from_slice(&run(&["schema"], "").stdout).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(out(&run(&["completions", shell], "")).contains("hash-password"), "{shell}");
+    }
+}
+
+#[test]
+fn what_a_later_version_brings_is_named() {
+    for arguments in [&["diff", "new.yaml"][..], &["init"], &["user", "list"], &["key", "list"]] {
+        let failed = run(arguments, "");
+        assert_eq!(failed.status.code(), Some(2));
+        let what = format!("`portcullis {}` is not available in this version", arguments[0]);
+        assert!(err(&failed).contains(&what), "{}", err(&failed));
+    }
+    for arguments in [&["run", "--upgrade"][..], &["test", "--coverage", "cases.yaml"]] {
+        assert!(err(&run(arguments, "")).contains("is not available in this version"));
+    }
+}
+
+#[test]
+fn a_gateway_that_does_not_run_is_unreachable() {
+    for command in ["status", "reload"] {
+        let failed = run(&[command, "--admin", "http://127.0.0.1:1"], "");
+        assert_eq!(failed.status.code(), Some(1));
+        assert!(err(&failed).contains("cannot reach http://127.0.0.1:1"), "{}", err(&failed));
+    }
+}
+
+#[test]
+fn help_names_every_command() {
+    let help = run(&["--help"], "");
+    assert_eq!(help.status.code(), Some(0));
+    insta::assert_snapshot!("help", out(&help));
+    assert!(out(&run(&["--version"], "")).starts_with("portcullis "));
+}
