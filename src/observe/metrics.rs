@@ -1,7 +1,10 @@
 //! The registry, and handles into it that are resolved when a configuration is loaded, so that a
 //! request formats no label and looks none up.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::Method;
 use parking_lot::RwLock;
@@ -89,7 +92,7 @@ impl Metrics {
             requests: Series::new(self.requests.clone()),
             decisions: Series::new(self.decisions.clone()),
             rate_limited: Series::new(self.rate_limited.clone()),
-            duration: self.request_duration.with_label_values(&[name]),
+            duration: Lazy::new(self.request_duration.clone()),
         })
     }
 
@@ -99,7 +102,7 @@ impl Metrics {
             name: name.into(),
             target: target.into(),
             requests: Series::new(self.upstream_requests.clone()),
-            duration: self.upstream_duration.with_label_values(&[name]),
+            duration: Lazy::new(self.upstream_duration.clone()),
         })
     }
 
@@ -168,7 +171,7 @@ pub struct RouteMetrics {
     requests: Series<(u8, u16)>,
     decisions: Series<(Outcome, &'static str)>,
     rate_limited: Series<Arc<str>>,
-    duration: Histogram,
+    duration: Lazy,
 }
 
 impl RouteMetrics {
@@ -179,7 +182,7 @@ impl RouteMetrics {
             let name = VERBS.get(usize::from(verb)).copied().unwrap_or(OTHER);
             status_label(status, |status| family.with_label_values(&[&*self.name, name, status]))
         });
-        self.duration.observe(took.as_secs_f64());
+        self.duration.observe(&self.name, took);
     }
 
     /// Counts a decision.
@@ -202,7 +205,7 @@ pub struct UpstreamMetrics {
     name: Box<str>,
     target: Box<str>,
     requests: Series<u16>,
-    duration: Histogram,
+    duration: Lazy,
 }
 
 impl UpstreamMetrics {
@@ -223,7 +226,7 @@ impl UpstreamMetrics {
             }
         });
         if let Some(took) = took {
-            self.duration.observe(took.as_secs_f64());
+            self.duration.observe(&self.name, took);
         }
     }
 }
@@ -290,6 +293,25 @@ impl<K: PartialEq> Series<K> {
         if !known.iter().any(|(known, _)| *known == key) {
             known.push((key, counter));
         }
+    }
+}
+
+/// A histogram with one label that is made when it is first needed: of ten thousand routes most
+/// are seldom asked for, and each has its buckets.
+#[derive(Debug)]
+struct Lazy {
+    family: HistogramVec,
+    made: OnceLock<Histogram>,
+}
+
+impl Lazy {
+    const fn new(family: HistogramVec) -> Self {
+        Self { family, made: OnceLock::new() }
+    }
+
+    fn observe(&self, label: &str, took: Duration) {
+        let histogram = self.made.get_or_init(|| self.family.with_label_values(&[label]));
+        histogram.observe(took.as_secs_f64());
     }
 }
 
