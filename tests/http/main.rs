@@ -3,5 +3,23 @@
 //! Here stands what only sockets can break. What a rule of the policy decides is a row under `tests/policy`.
 
 mod harness;
+mod people;
 
+mod authorization;
+mod cors;
+mod credentials;
+mod drain;
+mod framing;
+mod headers;
+mod httpbin;
+mod limits;
+mod login;
+mod operations;
+mod paths;
+mod proxying;
+mod readme;
+mod reload;
 mod self_test;
+mod sse;
+mod twin;
+mod websocket;

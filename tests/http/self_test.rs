@@ -101,7 +101,7 @@ fn a_wsgi_application_sees_header_names_folded() {
 
 #[test]
 fn the_published_httpbin_answers() {
-    let app = App::start("bin", &[]);
+    let app = App::shared("bin", &[]);
     assert_eq!(app.get("/get?a=b").send().ok().json()["args"]["a"], "b");
     assert_eq!(app.get("/status/418").send().status, 418);
 }
@@ -116,7 +116,7 @@ fn an_application_that_cannot_start_is_told_of_with_its_words() {
 #[test]
 fn every_oracle_runs_its_secret_handler_when_nobody_stands_before_it() {
     for name in ["nginx", "nginx-nocase", "werkzeug", "starlette", "node", "lenient"] {
-        let app = App::start("paths", &[name]);
+        let app = App::shared("paths", &[name]);
         let ran = |target: &str| app.get(target).send().header("x-handler").map(str::to_owned);
         for target in ["/admin", "/admin/panel", "/%61dmin/panel"] {
             assert_eq!(ran(target).as_deref(), Some("secret"), "{name} {target}");
@@ -164,7 +164,7 @@ fn tokens_are_minted_and_read_by_another_hand() {
 
 #[test]
 fn the_guarded_twin_guards_itself_and_the_naked_one_does_not() {
-    let (guarded, naked) = (App::start("guarded", &[]), App::start("naked", &[]));
+    let (guarded, naked) = (App::shared("guarded", &[]), App::shared("naked", &[]));
     assert_eq!(guarded.get("/users/me").send().json()["detail"], "Not authenticated");
     let form = [("username", "alice"), ("password", "wonderland")];
     let token = guarded.call("POST", "/auth/token").form(&form).send().ok().json();

@@ -144,10 +144,6 @@ impl Gateway {
         self.directory.path()
     }
 
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     pub fn call(&self, method: &str, target: &str) -> Call {
         Call::new(method, self.proxy, target)
     }
@@ -194,6 +190,13 @@ impl Gateway {
         let text = answer.ok().text();
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Waits until it says that it is ready.
+    pub fn wait_until_ready(&self) {
+        eventually("readiness", || {
+            (self.admin("GET", "/readyz").send().status == 200).then_some(())
+        });
     }
 
     /// Sends it a signal, by its name without `SIG`.

@@ -3,12 +3,6 @@
 //!
 //! Nothing sleeps to let something happen: every wait has a condition, and a deadline that fails the test.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "a harness has more to offer than its first tests take"
-)]
-
 mod answer;
 mod app;
 mod gateway;

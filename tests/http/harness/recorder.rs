@@ -15,8 +15,6 @@ pub struct Received {
     pub head: Vec<u8>,
     /// The body with any chunk framing still in it.
     pub body: Vec<u8>,
-    /// Which connection it came over, counted from 0.
-    pub connection: usize,
 }
 
 impl Received {
@@ -114,9 +112,9 @@ impl Recorder {
                 if shared.stopped.load(Ordering::SeqCst) {
                     return;
                 }
-                let connection = shared.contacts.fetch_add(1, Ordering::SeqCst);
+                shared.contacts.fetch_add(1, Ordering::SeqCst);
                 let shared = Arc::clone(&shared);
-                thread::spawn(move || shared.serve(stream.unwrap(), connection));
+                thread::spawn(move || shared.serve(stream.unwrap()));
             }
         });
         Self { address, state }
@@ -168,10 +166,10 @@ impl Drop for Recorder {
 }
 
 impl State {
-    fn serve(&self, mut stream: TcpStream, connection: usize) {
+    fn serve(&self, mut stream: TcpStream) {
         let mut waiting = Vec::new();
         while let Some(head) = read_until(&mut stream, &mut waiting, b"\r\n\r\n") {
-            let mut request = Received { head, body: Vec::new(), connection };
+            let mut request = Received { head, body: Vec::new() };
             let has = |name: &str, value: &str| {
                 request.all(name).iter().any(|found| found.eq_ignore_ascii_case(value))
             };
