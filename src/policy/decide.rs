@@ -1,15 +1,16 @@
 //! The judge: what happens to a request, from top to bottom.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{Method, header};
+use smallvec::SmallVec;
 
 use super::{
     Decision, Denial, Permit, Policy, RequestFacts, Sources, Trail, Verdict, authn, authz,
     decision::Reply,
     forward::{self, ResponsePlan, cors::Preflight},
     limit::{Caller, Charged, Charges, Limit, Standing},
-    route::{Match, is_override_header, overrides_in_query},
+    route::{Match, RouteFault, is_override_header, overrides_in_query},
     rules::{Access, Action, CorsRule, Mode, Route},
     scope::Scope,
     trail::Outcome,
@@ -40,6 +41,14 @@ pub async fn decide_as(
     trail: &mut Trail,
 ) -> Decision {
     Case::of(policy, facts, Some(principal), now).decide(sources, trail).await
+}
+
+/// The methods that the request asks an app to act on in place of its own.
+fn overrides<'r>(facts: &RequestFacts<'r>) -> SmallVec<[Cow<'r, str>; 1]> {
+    let headers = facts.headers.iter().filter(|(name, _)| is_override_header(name.as_str()));
+    let in_headers = headers.map(|(_, value)| Cow::Borrowed(value.to_str().unwrap_or_default()));
+    let query = facts.query.map(str::as_bytes).unwrap_or_default();
+    in_headers.chain(overrides_in_query(query).map(Cow::Owned)).collect()
 }
 
 /// What is known of the request so far.
@@ -111,15 +120,9 @@ impl<'c> Case<'c> {
         let (policy, facts) = (self.policy, self.facts);
         let (table, path) = (&policy.table, facts.path.as_bytes());
         let found = table.find(facts.host, method, path).and_then(|found| {
-            let headers =
-                facts.headers.iter().filter(|(name, _)| is_override_header(name.as_str()));
-            let values = headers.map(|(_, value)| value.to_str().unwrap_or_default());
+            let overrides = overrides(facts);
+            let values = overrides.iter().map(|value| &**value);
             table.judge_overrides(facts.host, path, found.route, values)?;
-            if let Some(query) = facts.query {
-                let names: Vec<String> = overrides_in_query(query.as_bytes()).collect();
-                let names = names.iter().map(String::as_str);
-                table.judge_overrides(facts.host, path, found.route, names)?;
-            }
             Ok(found)
         });
         let found = found.map_err(|fault| {
@@ -158,9 +161,7 @@ impl<'c> Case<'c> {
             return Ok(None);
         };
         let policy = self.policy;
-        let found =
-            policy.table.find(self.facts.host, &preflight.method, self.facts.path.as_bytes());
-        let Ok(found) = found else { return Ok(None) };
+        let Some(found) = self.asked_about(&preflight.method) else { return Ok(None) };
         let Some(route) = policy.routes.get(found.route).cloned() else { return Ok(None) };
         match &route.cors {
             CorsRule::Off => Ok(None),
@@ -178,12 +179,32 @@ impl<'c> Case<'c> {
             }
             CorsRule::Upstream => {
                 let route = self.enter(&found)?;
+                // Nobody was asked for a credential, so the app must not take it for another method.
+                if !overrides(self.facts).is_empty() {
+                    return Err(Denial::AmbiguousMethod);
+                }
                 trail.note("preflight", Outcome::Passed, route.line, || {
                     "left to the upstream".to_owned()
                 });
                 self.charge(&route.early_limits, sources, trail)?;
                 self.carry_out(&route, &found).map(Some)
             }
+        }
+    }
+
+    /// The route of the method that a preflight asks about; for a method that none takes, any
+    /// other route of the path, whose rules do not allow it.
+    fn asked_about(&self, method: &Method) -> Option<Match<'c>> {
+        let (facts, table) = (self.facts, &self.policy.table);
+        let find = |method| table.find(facts.host, method, facts.path.as_bytes());
+        match find(method) {
+            Ok(found) => Some(found),
+            Err(RouteFault::MethodNotAllowed { allow }) => {
+                let found = find(allow.first()?).ok()?;
+                let route = self.policy.routes.get(found.route)?;
+                matches!(route.cors, CorsRule::On(_)).then_some(found)
+            }
+            Err(_) => None,
         }
     }
 
