@@ -117,10 +117,11 @@ impl Sources for Live<'_> {
             passwords.remember(claim, now);
             return PasswordCheck::Right(Arc::clone(user));
         }
-        if let Charged::Refused(standing) = counters.charge(&charges, now) {
+        // First, so that a password that nobody looks at takes no place among the logins.
+        if let Some(standing) = self.exhausted(client, now) {
             return PasswordCheck::Limited(standing);
         }
-        if let Some(standing) = self.exhausted(client, now) {
+        if let Charged::Refused(standing) = counters.charge(&charges, now) {
             return PasswordCheck::Limited(standing);
         }
         match passwords.check(user.map(|user| &**user), password, accounts.kinds()).await {

@@ -110,7 +110,7 @@ impl JoseHeader {
         Ok(Self {
             algorithm: Algorithm::from_str(algorithm).ok(),
             kid: kid.map(str::to_owned),
-            typ: text(members, "typ")?.map(normal_type).unwrap_or_default(),
+            typ: text(members, "typ")?.map(present_type).transpose()?.unwrap_or_default(),
         })
     }
 }
@@ -123,6 +123,11 @@ pub fn normal_type(written: &str) -> String {
         Some(rest) if !rest.contains('/') => rest.to_owned(),
         _ => lower,
     }
+}
+
+/// A type that names nothing is not the same as none.
+fn present_type(written: &str) -> Result<String, TokenFault> {
+    Some(normal_type(written)).filter(|typ| !typ.is_empty()).ok_or(TokenFault::Malformed)
 }
 
 fn text<'m>(members: &'m Map<String, Value>, name: &str) -> Result<Option<&'m str>, TokenFault> {
@@ -169,6 +174,14 @@ mod tests {
         assert_eq!(header.typ, "at+jwt");
         assert_eq!(parse(r#"{"alg":"ES256"}"#, "{}").unwrap().typ, "");
         assert_eq!(normal_type("Application/a/b"), "application/a/b");
+    }
+
+    #[test]
+    fn an_empty_type_does_not_pass_for_an_absent_one() {
+        for typ in ["", "application/"] {
+            let header = format!(r#"{{"alg":"ES256","typ":"{typ}"}}"#);
+            assert_eq!(parse(&header, "{}"), Err(TokenFault::Malformed), "{typ}");
+        }
     }
 
     #[test]

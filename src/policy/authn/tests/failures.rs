@@ -49,6 +49,21 @@ async fn a_credential_that_was_good_lately_is_heard_beyond_the_failure_limit_and
 }
 
 #[tokio::test]
+async fn a_password_that_the_failure_limit_leaves_unread_takes_no_place_among_the_logins() {
+    let mut bench = Bench::usual().with("x-api-key", "guess");
+    for _ in 0..3 {
+        assert!(bench.run().await.is_err());
+    }
+    bench.headers.clear();
+    let mut bench = bench.basic("alice", "wonderland");
+    for _ in 0..9 {
+        assert!(matches!(bench.run().await, Err(Denial::RateLimited { .. })));
+    }
+    bench.policy.failure_limit = None;
+    assert!(bench.run().await.is_ok(), "nine that were not looked at");
+}
+
+#[tokio::test]
 async fn what_an_honest_client_may_send_is_no_failure() {
     let old = signed(&changed("exp", json!(NOW - 3600)));
     let elsewhere = signed(&changed("aud", json!("elsewhere")));
