@@ -27,6 +27,9 @@ pub struct Document {
     source: Arc<Source>,
     nodes: Vec<Node>,
     root: NodeId,
+    /// Keys that stand twice or are none, with their values: they count for nothing, but what stands
+    /// there may be a secret.
+    dropped: Vec<(Key, NodeId)>,
 }
 
 type NodeId = u32;
@@ -98,7 +101,7 @@ impl Document {
     /// A document with nothing in it, for texts that are no YAML.
     pub fn empty(source: &Arc<Source>) -> Self {
         let root = Node { start: 0, end: 0, kind: Kind::Mapping(Vec::new()) };
-        Self { source: Arc::clone(source), nodes: vec![root], root: 0 }
+        Self { source: Arc::clone(source), nodes: vec![root], root: 0, dropped: Vec::new() }
     }
 
     /// The text it was parsed from.
@@ -120,6 +123,20 @@ impl Document {
                 None => site.key(step),
             }
         })
+    }
+
+    /// Entries that were left out of the tree.
+    pub(super) fn dropped(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.dropped.iter().map(|entry| self.entry(entry))
+    }
+
+    fn entry<'d>(&'d self, (key, node): &'d (Key, NodeId)) -> Entry<'d> {
+        Entry {
+            name: key.text.of(&self.source),
+            value: Site { document: self, node: *node },
+            document: self,
+            range: key.start as usize..key.end as usize,
+        }
     }
 
     fn node(&self, id: NodeId) -> Option<&Node> {
@@ -185,12 +202,7 @@ impl<'d> Site<'d> {
             _ => &[],
         };
         let document = self.document;
-        entries.iter().map(move |(key, node)| Entry {
-            name: key.text.of(&document.source),
-            value: Self { document, node: *node },
-            document,
-            range: key.start as usize..key.end as usize,
-        })
+        entries.iter().map(move |entry| document.entry(entry))
     }
 
     /// Where it stands.

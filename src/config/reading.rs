@@ -70,6 +70,7 @@ pub(super) fn read<T: Written>(
     };
     let value = reader.value(&Here { site: document.root(), key: None }, shape);
     let typed = reader.typed(value.unwrap_or_else(|| Value::Mapping(Mapping::new())));
+    document.dropped().for_each(|entry| reader.hide_suspect(&entry));
     document.source().hide(std::mem::take(&mut reader.secrets));
     let (diagnostics, faulty) = reader.faults.finish();
     Read { value: typed, diagnostics, faulty, files: reader.files }
@@ -252,7 +253,8 @@ impl<'d> Reader<'d, '_> {
     }
 
     fn wrong_type(&mut self, here: &Here<'d, '_>, shape: &Shape, found: &str) -> Option<Value> {
-        match shape.is_secret() {
+        let listed = found == "a list" && shape.keeps_secrets_within();
+        match shape.keeps_secret() || listed {
             true => self.secrets.push(here.site.range()),
             false => self.hide_suspects(here.site),
         }

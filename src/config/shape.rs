@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     schema,
-    values::{RULES, Rule},
+    values::{RULES, Rule, Sha256Hex, Written as _},
 };
 
 /// What may stand in a place.
@@ -170,6 +170,13 @@ fn words<T>(schema: &Value, read: impl Fn(&Value) -> Option<T>) -> Vec<T> {
     words.into_iter().flatten().filter_map(read).collect()
 }
 
+impl Object {
+    /// Whether one of its keys is for a secret.
+    pub fn keeps_secrets(&self) -> bool {
+        self.keys.values().any(|property| property.shape.keeps_secret())
+    }
+}
+
 impl Shape {
     /// The shapes to choose from; itself if there is no choice.
     pub fn choices(&self) -> &[Self] {
@@ -183,6 +190,22 @@ impl Shape {
     pub fn is_secret(&self) -> bool {
         let secret = |shape: &Self| matches!(shape, Self::Text(Some(rule)) if rule.secret);
         self.choices().iter().any(secret)
+    }
+
+    /// Whether a secret may stand here, or the digest of one, which a secret is easily taken for.
+    pub fn keeps_secret(&self) -> bool {
+        let digest = |shape: &Self| matches!(shape, Self::Text(Some(rule)) if rule.format == Sha256Hex::FORMAT);
+        self.is_secret() || self.choices().iter().any(digest)
+    }
+
+    /// Whether what is meant to stand here is a mapping that keeps secrets, so that what stands here
+    /// instead may be one.
+    pub fn keeps_secrets_within(&self) -> bool {
+        self.choices().iter().any(|shape| match shape {
+            Self::Object(object) => object.keeps_secrets(),
+            Self::List { item, .. } => item.keeps_secrets_within(),
+            _ => false,
+        })
     }
 
     /// Whether `${NAME}` is replaced here.

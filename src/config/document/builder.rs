@@ -19,11 +19,11 @@ pub(super) fn build(source: &Arc<Source>, most: usize) -> (Option<Document>, Vec
     }
     let mut builder = Builder::new(source, most);
     let root = builder.run();
-    let Builder { nodes, mut faults, .. } = builder;
+    let Builder { nodes, mut faults, dropped, .. } = builder;
     match root {
         Ok(root) => {
             let nodes = nodes.into_iter().map(|built| built.node).collect();
-            (Some(Document { source: Arc::clone(source), nodes, root }), faults)
+            (Some(Document { source: Arc::clone(source), nodes, root, dropped }), faults)
         }
         Err(fault) => {
             faults.push(*fault);
@@ -64,8 +64,9 @@ enum Inner {
 enum PendingKey {
     /// Stands in the tree.
     Kept(Key),
-    /// Has been complained about; its value is left out.
-    Dropped,
+    /// Has been complained about; its value is left out of the tree. Without a name where it is no
+    /// text.
+    Dropped(Option<Key>),
 }
 
 struct Builder<'s> {
@@ -77,6 +78,7 @@ struct Builder<'s> {
     anchors: HashMap<usize, NodeId>,
     open: Vec<Frame>,
     faults: Vec<Diagnostic>,
+    dropped: Vec<(Key, NodeId)>,
     repeated: usize,
 }
 
@@ -93,6 +95,7 @@ impl<'s> Builder<'s> {
             anchors: HashMap::new(),
             open: Vec::new(),
             faults: Vec::new(),
+            dropped: Vec::new(),
             repeated: 0,
         }
     }
@@ -160,11 +163,11 @@ impl<'s> Builder<'s> {
         };
         if self.wants_key() {
             let kept = self.judge_key(&text, style, &range);
-            let key = match kept {
-                true => PendingKey::Kept(self.key(text, style, range)),
-                false => PendingKey::Dropped,
-            };
-            self.set_key(key);
+            let key = self.key(text, style, range);
+            self.set_key(match kept {
+                true => PendingKey::Kept(key),
+                false => PendingKey::Dropped(Some(key)),
+            });
             return Ok(None);
         }
         let (start, end) = (narrow(range.start), narrow(range.end));
@@ -181,7 +184,7 @@ impl<'s> Builder<'s> {
         };
         if self.wants_key() {
             self.fault(codes::INVALID_KEY, range, "a key is plain text, not an alias");
-            self.set_key(PendingKey::Dropped);
+            self.set_key(PendingKey::Dropped(None));
             return Ok(None);
         }
         let (weight, height) = self.nodes.get(id as usize).map_or((0, 0), |b| (b.weight, b.height));
@@ -215,7 +218,7 @@ impl<'s> Builder<'s> {
         if self.wants_key() {
             let message = "a key is plain text, not a mapping or a list";
             self.fault(codes::INVALID_KEY, frame.start..range.end, message);
-            self.set_key(PendingKey::Dropped);
+            self.set_key(PendingKey::Dropped(None));
             return Ok(None);
         }
         // A block ends where its last value does; what follows is space and comments.
@@ -237,11 +240,11 @@ impl<'s> Builder<'s> {
         frame.height = frame.height.max(height);
         match &mut frame.inner {
             Inner::Sequence(items) => items.push(id),
-            Inner::Mapping { entries, key, .. } => {
-                if let Some(PendingKey::Kept(key)) = key.take() {
-                    entries.push((key, id));
-                }
-            }
+            Inner::Mapping { entries, key, .. } => match key.take() {
+                Some(PendingKey::Kept(key)) => entries.push((key, id)),
+                Some(PendingKey::Dropped(Some(key))) => self.dropped.push((key, id)),
+                Some(PendingKey::Dropped(None)) | None => {}
+            },
         }
         Ok(None)
     }

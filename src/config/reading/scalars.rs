@@ -12,7 +12,7 @@ use crate::config::{
     later,
     scalar::{Scalar, VariableFault, expand, resolve},
     shape::Shape,
-    source::Span,
+    source::{Span, mask},
     suggest,
     values::{Rule, ValueFault, Written as _},
 };
@@ -57,8 +57,17 @@ impl<'d> Reader<'d, '_> {
             return self.null(here, shape, written);
         }
         let range = here.site.range();
-        // A username and a password in a URL are secret wherever they stand.
-        let hidden = shape.is_secret() || (written.contains("://") && written.contains('@'));
+        // A username and a password in a URL are secret wherever they stand, and so may be what
+        // stands where a digest or a mapping with secrets is meant.
+        let misplaced = || {
+            let fits = |choice: &Shape| match choice {
+                Shape::Text(Some(rule)) => (rule.judge)(written).is_ok(),
+                _ => false,
+            };
+            (shape.keeps_secret() || shape.keeps_secrets_within())
+                && !shape.choices().iter().any(fits)
+        };
+        let hidden = shape.is_secret() || mask::is_url_with_user(written) || misplaced();
         if hidden {
             self.secrets.push(range.clone());
         }
@@ -147,9 +156,11 @@ impl<'d> Reader<'d, '_> {
         fault: ValueFault,
         near: Option<String>,
     ) {
-        let message = fault.reason.unwrap_or_else(|| given.instead_of(rule.expects));
+        // What a variable holds is not repeated.
+        let repeats = |reason: &String| !given.text.is_empty() && reason.contains(&*given.text);
+        let reason = fault.reason.filter(|reason| !given.expanded || !repeats(reason));
+        let message = reason.unwrap_or_else(|| given.instead_of(rule.expects));
         let diagnostic = self.error(fault.code, given.range.clone(), message);
-        // What a variable holds is not repeated in a piece of advice either.
         let help = near.or(fault.help).filter(|_| !given.expanded);
         self.note(match help {
             Some(help) => diagnostic.help(help),

@@ -253,6 +253,19 @@ fn a_line_with_a_secret_on_it_is_shown_without_it() {
         "upstreams: { app: 'http://user:hunter2@app' }",
         "routes: [{ match: { path: / }, request: { headers: { set: { Authorization: hunter2, 'a b': c } } } }]",
         "token: { secret: \"hunter2\n  more\", pth: /x",
+        "token: { secret: a, secret: hunter2 }",
+        "admin: { token: hunter2hunter2hunter2 }\nadmin: { token: hunter2hunter2hunter2 }",
+        "token: hunter2",
+        "token: [hunter2]",
+        "users: [hunter2]",
+        "authentication: { jwt: { a: hunter2 } }",
+        "authentication: { api_keys: { keys: [hunter2] } }",
+        "authentication: { api_keys: { keys: { id: a, sha256: hunter2 } } }",
+        "authentication: { api_keys: { keys: [{ id: a, sha256: hunter2 }] } }",
+        "authentication: { api_keys: { keys: [{ id: a, sha256: [hunter2] }] } }",
+        "authentication: { api_keys: { keys: [{ id: a, key: hunter2 }] } }",
+        "store: postgres://gateway:hunter2@db/portcullis",
+        "shared_state: { url: redis://:hunter2@cache }",
     ] {
         let loaded = load(text);
         assert!(loaded.is_faulty(), "{text}");

@@ -6,7 +6,7 @@ use super::{Here, Reader, listed};
 use crate::config::{
     codes,
     diagnostic::quoted,
-    document::{Entry, Site},
+    document::{Content, Entry, Site},
     later,
     shape::{Object, Shape},
     source::mask,
@@ -26,8 +26,7 @@ impl<'d> Reader<'d, '_> {
     ) -> Option<Cow<'s, str>> {
         // A mistyped key must not show the secret behind it.
         let later = later::brings_key(&self.keys());
-        let secrets = object.keys.values().any(|property| property.shape.is_secret());
-        if (secrets && !later) || mask::is_suspect(entry.name) {
+        if (object.keeps_secrets() && !later) || mask::is_suspect(entry.name) {
             self.secrets.push(entry.value.range());
         }
         self.hide_suspects(entry.value);
@@ -60,13 +59,21 @@ impl<'d> Reader<'d, '_> {
 
     /// Hides what looks like a secret in a value that has no place here.
     pub(super) fn hide_suspects(&mut self, site: Site<'d>) {
-        for entry in site.entries() {
-            if mask::is_suspect(entry.name) {
-                self.secrets.push(entry.value.range());
-            }
-            self.hide_suspects(entry.value);
+        if let Content::Scalar(text, _) = site.content()
+            && mask::is_url_with_user(text)
+        {
+            self.secrets.push(site.range());
         }
+        site.entries().for_each(|entry| self.hide_suspect(&entry));
         site.items().for_each(|item| self.hide_suspects(item));
+    }
+
+    /// Hides the value of a key that sounds secret, and what looks like a secret within it.
+    pub(super) fn hide_suspect(&mut self, entry: &Entry<'d>) {
+        if mask::is_suspect(entry.name) {
+            self.secrets.push(entry.value.range());
+        }
+        self.hide_suspects(entry.value);
     }
 
     /// Whether a name that the file chose is in its notation.

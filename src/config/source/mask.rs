@@ -97,7 +97,7 @@ pub(crate) fn as_written(text: &str) -> String {
 /// Whether a key's name says that its value is secret.
 pub(crate) fn is_suspect(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    const WORDS: [&str; 11] = [
+    const WORDS: [&str; 12] = [
         "api-key",
         "api_key",
         "apikey",
@@ -108,9 +108,15 @@ pub(crate) fn is_suspect(key: &str) -> bool {
         "passw",
         "private",
         "secret",
+        "sha256",
         "token",
     ];
     WORDS.iter().any(|word| key.contains(word))
+}
+
+/// Whether a text is a URL with a user in it, whose password is a secret.
+pub(crate) fn is_url_with_user(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(_, rest)| rest.contains('@'))
 }
 
 /// What looks like a secret in text that could not be parsed: everything behind the colon of a
