@@ -6,7 +6,7 @@ use http::Method;
 
 use super::{Compiled, Ground};
 use crate::{
-    compile::faults::Faults,
+    compile::{cors, faults::Faults},
     config::{codes, document::Site},
     model::RouteName,
     policy::{
@@ -19,7 +19,7 @@ use crate::{
 
 impl Ground<'_> {
     /// The endpoints that the file asks for.
-    pub(super) fn endpoints(&self, cors: &Option<CorsRule>, faults: &mut Faults) -> Vec<Compiled> {
+    pub(super) fn endpoints(&self, faults: &mut Faults) -> Vec<Compiled> {
         let Some(issuing) = self.issuing else { return Vec::new() };
         let endpoints = [
             ("path", &issuing.path, Endpoint::Token, Method::POST),
@@ -29,7 +29,7 @@ impl Ground<'_> {
         for (key, path, endpoint, method) in endpoints {
             let Some(path) = path else { continue };
             match PathPattern::parse(path) {
-                Ok(pattern) => compiled.push(self.endpoint(endpoint, method, pattern, cors)),
+                Ok(pattern) => compiled.push(self.endpoint(endpoint, method, pattern, faults)),
                 Err(fault) => {
                     let at = self.input.root().key("token").key(key);
                     faults
@@ -46,14 +46,17 @@ impl Ground<'_> {
         endpoint: Endpoint,
         method: Method,
         pattern: PathPattern,
-        cors: &Option<CorsRule>,
+        faults: &mut Faults,
     ) -> Compiled {
         let name = match endpoint {
             Endpoint::Jwks => "portcullis:jwks",
             Endpoint::Token => "portcullis:token",
         };
+        let methods = std::slice::from_ref(&method);
+        let cors =
+            cors::compile(None, self.input.config.defaults.cors.as_ref(), Some(methods), faults);
         // There is no app behind it that could answer preflights.
-        let cors = cors.clone().filter(|cors| !matches!(cors, CorsRule::Upstream));
+        let cors = cors.filter(|cors| !matches!(cors, CorsRule::Upstream));
         let early = |limit: &&Arc<Limit>| !limit.needs_principal();
         let route = Route {
             name: RouteName::from(name),

@@ -124,7 +124,7 @@ impl<'a> Ground<'a> {
                 None => sound = false,
             }
         }
-        let own = self.endpoints(&default_cors, faults);
+        let own = self.endpoints(faults);
         let sites: Vec<Site<'a>> = compiled.iter().map(|(_, at)| *at).collect();
         let (routes, entries): (Vec<_>, Vec<_>) = compiled
             .into_iter()
