@@ -51,6 +51,15 @@ fn overrides<'r>(facts: &RequestFacts<'r>) -> SmallVec<[Cow<'r, str>; 1]> {
     in_headers.chain(overrides_in_query(query).map(Cow::Owned)).collect()
 }
 
+/// Methods are told apart by letter case, and none that is registered has a small letter; but some
+/// apps act on `delete` as on `DELETE`, which another route or an expression may have refused.
+fn judge_case(method: &Method) -> Result<(), RouteFault> {
+    if method.as_str().bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return Err(RouteFault::AmbiguousMethod);
+    }
+    Ok(())
+}
+
 /// What is known of the request so far.
 struct Case<'c> {
     policy: &'c Policy,
@@ -123,6 +132,7 @@ impl<'c> Case<'c> {
             let overrides = overrides(facts);
             let values = overrides.iter().map(|value| &**value);
             table.judge_overrides(facts.host, path, found.route, values)?;
+            judge_case(method)?;
             Ok(found)
         });
         let found = found.map_err(|fault| {

@@ -8,8 +8,9 @@ use crate::policy::decision::Denial;
 /// Why a request falls under no route.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum RouteFault {
-    /// An override header or `_method` names a method of another route: `ambiguous_method`.
-    #[error("the overriding method does not fall under the same route")]
+    /// An override header or `_method` names a method of another route, or the method is written in
+    /// small letters: `ambiguous_method`.
+    #[error("apps could take the method for one that does not fall under the same route")]
     AmbiguousMethod,
     /// The path has readings that this gateway will not choose between: `ambiguous_path`.
     #[error("{0}")]
