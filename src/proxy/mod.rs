@@ -26,6 +26,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::Version;
 use pingora::{
     Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
@@ -79,7 +80,10 @@ impl Phases {
                 reply::send(session, exchange, &answer, Connection::Keep).await?;
             }
             Verdict::Deny(denial) => {
-                reply::refuse(session, exchange, &denial, Connection::Keep).await?;
+                // Where a head is malformed, its end may be elsewhere too.
+                let malformed = matches!(denial, Denial::BadRequest { .. });
+                let connection = if malformed { Connection::Close } else { Connection::Keep };
+                reply::refuse(session, exchange, &denial, connection).await?;
             }
             Verdict::Serve(endpoint) => {
                 endpoints::serve(session, exchange, endpoint).await?;
@@ -119,6 +123,9 @@ impl ProxyHttp for Phases {
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
         exchange.clock = connection::clock(session);
+        // HTTP/1.0 knows no interim answers (RFC 9110, section 15.2).
+        let is_old = session.req_header().version == Version::HTTP_10;
+        session.set_ignore_info_resp(is_old);
         exchange.wait(Phase::Body, exchange.snapshot.limits().idle_timeout);
         self.judge(session, exchange).await
     }
@@ -204,17 +211,20 @@ impl ProxyHttp for Phases {
         header: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        exchange.expects(header)?;
         exchange.responded(header);
-        onward::from_upstream(header);
-        Ok(())
+        onward::from_upstream(header)
     }
 
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         header: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        if session.req_header().version == Version::HTTP_10 {
+            onward::unchunk(session, header);
+        }
         onward::response(header, &exchange.response)
     }
 

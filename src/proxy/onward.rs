@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, header};
 use pingora::{
     Result,
     http::{RequestHeader, ResponseHeader},
+    proxy::Session,
 };
 use smallvec::SmallVec;
 
@@ -75,10 +76,10 @@ fn local_part(head: &ReadHead) -> Vec<u8> {
 }
 
 /// Takes out of an upstream's response what it said of its own connection (RFC 9110, section
-/// 7.6.1).
-pub(super) fn from_upstream(header: &mut ResponseHeader) {
+/// 7.6.1), and of lengths that were said twice all but one: the parser takes only equal ones.
+pub(super) fn from_upstream(header: &mut ResponseHeader) -> Result<()> {
     if header.status.is_informational() {
-        return;
+        return Ok(());
     }
     let nominated: SmallVec<[HeaderName; 4]> = header
         .headers
@@ -94,6 +95,20 @@ pub(super) fn from_upstream(header: &mut ResponseHeader) {
     let gone: SmallVec<[HeaderName; 4]> = nominated.into_iter().chain(left).collect();
     for name in &gone {
         header.remove_header(name);
+    }
+    let mut lengths = header.headers.get_all(header::CONTENT_LENGTH).iter();
+    if let (Some(length), Some(_)) = (lengths.next(), lengths.next()) {
+        let length = length.clone();
+        header.insert_header(header::CONTENT_LENGTH, length)?;
+    }
+    Ok(())
+}
+
+/// Has a body end where the connection does, for a client that cannot read chunks (RFC 9112,
+/// section 7).
+pub(super) fn unchunk(session: &mut Session, header: &mut ResponseHeader) {
+    if header.remove_header(&header::TRANSFER_ENCODING).is_some() {
+        session.set_keepalive(None);
     }
 }
 

@@ -103,6 +103,19 @@ impl Exchange {
         }
     }
 
+    /// Whether a response may be an answer to this request.
+    ///
+    /// # Errors
+    /// It changes the protocol of a connection that nobody asked it to change.
+    pub fn expects(&self, head: &ResponseHeader) -> Result<()> {
+        let asked = self.head.as_ref().is_some_and(|head| head.websocket);
+        if head.status == StatusCode::SWITCHING_PROTOCOLS && !asked {
+            let error = Error::explain(ErrorType::InvalidHTTPHeader, "a 101 that nobody asked for");
+            return Err(error.into_up());
+        }
+        Ok(())
+    }
+
     /// The head of a response is there.
     pub fn responded(&mut self, head: &ResponseHeader) {
         let upgraded = head.status == StatusCode::SWITCHING_PROTOCOLS;

@@ -78,6 +78,7 @@ fn ambiguous_or_malformed_framing_is_refused_and_the_connection_closed() {
         ("a host with a path", "GET / HTTP/1.1\r\nHost: x/y\r\n\r\n"),
         ("a host with a user", "GET / HTTP/1.1\r\nHost: a@x\r\n\r\n"),
         ("a host with a space", "GET / HTTP/1.1\r\nHost: x y\r\n\r\n"),
+        ("a host of dots", "GET / HTTP/1.1\r\nHost: ..\r\n\r\n"),
         ("a bad port", "GET / HTTP/1.1\r\nHost: x:y\r\n\r\n"),
         ("a folded line", "GET / HTTP/1.1\r\nHost: x\r\nX-A: a\r\n b\r\n\r\n"),
         ("a space before the colon", "GET / HTTP/1.1\r\nHost: x\r\nX-A : a\r\n\r\n"),

@@ -131,6 +131,33 @@ fn an_old_client_is_served_and_the_connection_closed() {
 }
 
 #[test]
+fn an_old_client_is_told_nothing_that_it_cannot_read() {
+    let upstream = Recorder::answering(
+        "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    );
+    let gateway = gateway(&upstream.url());
+    let mut raw = gateway.raw();
+    raw.send("GET /x HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n");
+    let head = raw.head();
+    assert_eq!(head.status, 200, "no interim answer");
+    assert_eq!(
+        (head.header("transfer-encoding"), head.header("connection")),
+        (None, Some("close")),
+        "chunks are of HTTP/1.1"
+    );
+    assert_eq!(raw.rest(), b"ok");
+}
+
+#[test]
+fn a_length_that_is_said_twice_is_passed_on_once() {
+    let upstream =
+        Recorder::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok");
+    let gateway = gateway(&upstream.url());
+    let answer = gateway.get("/x").send();
+    assert_eq!((answer.text(), answer.lines("content-length")), ("ok", vec!["2"]));
+}
+
+#[test]
 fn nobody_there_is_502_and_too_slow_is_504() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let gateway_to_nobody = gateway(&format!("http://{closed}"));

@@ -70,6 +70,20 @@ fn the_application_may_close_with_its_own_code() {
 }
 
 #[test]
+fn an_application_that_switches_unasked_is_not_followed() {
+    let upstream = Recorder::answering(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n",
+    );
+    let gateway = gateway(&upstream.url());
+    for upgrade in ["", "Connection: Upgrade\r\nUpgrade: other\r\n"] {
+        let mut raw = gateway.raw();
+        raw.send(format!("GET /echo HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n"));
+        raw.answer().refused(502, "upstream_error");
+        raw.closed();
+    }
+}
+
+#[test]
 fn nothing_behind_the_handshake_goes_on_before_the_application_agrees() {
     let upstream = Recorder::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno");
     let gateway = gateway(&upstream.url());
