@@ -37,7 +37,7 @@ use pingora::{
 };
 
 use crate::{
-    gateway::Gateway,
+    gateway::{Gateway, health},
     policy::{Denial, Verdict, upstream::Service},
 };
 use clock::Phase;
@@ -57,6 +57,14 @@ struct Phases {
 impl Phases {
     const fn new(gateway: Arc<Gateway>) -> Self {
         Self { gateway }
+    }
+
+    /// While the gateway drains, every answer is the last on its connection, and says so: a client
+    /// that sent another request would see the connection close under it.
+    fn part(&self, session: &mut Session) {
+        if self.gateway.readiness().phase() == health::Phase::Draining {
+            session.set_keepalive(None);
+        }
     }
 
     /// Reads the request, has it judged, and answers unless it goes upstream.
@@ -126,6 +134,7 @@ impl ProxyHttp for Phases {
         // HTTP/1.0 knows no interim answers (RFC 9110, section 15.2).
         let is_old = session.req_header().version == Version::HTTP_10;
         session.set_ignore_info_resp(is_old);
+        self.part(session);
         exchange.wait(Phase::Body, exchange.snapshot.limits().idle_timeout);
         self.judge(session, exchange).await
     }
@@ -225,6 +234,7 @@ impl ProxyHttp for Phases {
         if session.req_header().version == Version::HTTP_10 {
             onward::unchunk(session, header);
         }
+        self.part(session);
         onward::response(header, &exchange.response)
     }
 

@@ -62,7 +62,8 @@ fn requests_under_way_are_finished_before_it_leaves() {
     refuses(&gateway);
     assert!(gateway.runs(), "one request is still under way");
     release.send(()).unwrap();
-    assert_eq!(raw.answer().text(), "ok");
+    let answer = raw.answer();
+    assert_eq!((answer.text(), answer.header("connection")), ("ok", Some("close")));
     assert_eq!(gateway.wait().code(), Some(0));
     raw.closed();
 }
@@ -81,7 +82,9 @@ fn readiness_goes_first_and_accepting_goes_on_for_the_delay() {
         (gateway.admin("GET", "/readyz").send().status == 503).then_some(())
     });
     let mut late = Raw::connect(gateway.address());
-    assert_eq!(late.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").answer().status, 200);
+    let answer = late.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").answer();
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    late.closed();
     assert_eq!(gateway.wait().code(), Some(0));
 }
 
