@@ -131,6 +131,38 @@ fn the_files_that_a_stranger_looks_for_are_there() {
 }
 
 #[test]
+fn no_release_with_a_known_hole_is_built_in() {
+    let lock = text("Cargo.lock");
+    let value = |part: &str, key: &str| {
+        let line = part.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \""));
+        line.map(|rest| rest.trim_end_matches('"').to_owned())
+    };
+    let numbers = |version: &str| {
+        let numbers = version.split(['.', '-', '+']).map_while(|part| part.parse::<u32>().ok());
+        numbers.collect::<Vec<_>>()
+    };
+    let packages: Vec<(String, String)> = lock
+        .split("[[package]]\n")
+        .filter_map(|part| Some((value(part, "name")?, value(part, "version")?)))
+        .collect();
+    // The first release without what `docs/threats.md` tells of.
+    for (name, mended) in [
+        ("bcrypt", "0.19.2"),
+        ("h2", "0.4.16"),
+        ("jsonwebtoken", "10.3.0"),
+        ("pingora", "0.8.0"),
+        ("rustls-webpki", "0.103.13"),
+    ] {
+        let found: Vec<_> = packages.iter().filter(|(known, _)| known == name).collect();
+        assert!(!found.is_empty(), "{name} is not built in");
+        for (_, version) in found {
+            assert!(numbers(version) >= numbers(mended), "{name} {version} is older than {mended}");
+        }
+    }
+    assert!(packages.iter().all(|(name, _)| name != "rsa"), "the rsa crate is built in");
+}
+
+#[test]
 fn no_file_names_a_path_of_the_machine_it_was_written_on() {
     let mut private = vec![root().to_str().unwrap().to_owned()];
     private.extend(std::env::var("HOME").ok().filter(|home| home.len() > 1).map(|home| home + "/"));

@@ -20,6 +20,7 @@ mod proxying;
 mod readme;
 mod reload;
 mod self_test;
+mod settings;
 mod sse;
 mod twin;
 mod websocket;

@@ -193,6 +193,13 @@ fn nobody_there_is_502_and_too_slow_is_504() {
 }
 
 #[test]
+fn an_upstream_whose_name_leads_nowhere_is_503() {
+    // RFC 6761, section 6.4: nothing is ever called this.
+    let gateway = gateway("http://nowhere.invalid:80");
+    gateway.get("/x").send().refused(503, "no_upstream");
+}
+
+#[test]
 fn an_answer_that_stops_in_the_middle_is_cut_off() {
     let upstream = Recorder::scripted(|_, stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf").unwrap();

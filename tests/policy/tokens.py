@@ -1,7 +1,7 @@
 """Makes the tokens of `cases.yaml` files, with nothing of ours: `python3 tokens.py` prints one for each line of the
 table below. They are judged at 2030-01-01T00:00:00Z, which is 1893456000."""
 
-import base64, hashlib, hmac, json
+import base64, hashlib, hmac, json, pathlib, subprocess
 
 NOW = 1893456000
 CORP = b"corp-secret-of-the-policy-tests-0123456789"
@@ -67,6 +67,38 @@ TABLE = {
 }
 twice = part({"alg": "HS256"}) + b"." + part(b'{"iss":"https://id.example.com/","aud":"orders-api","sub":"u1","sub":"a1","exp":%d}' % (NOW + 60))
 TABLE["twice"] = (twice + b"." + part(hmac.new(CORP, twice, hashlib.sha256).digest())).decode()
+
+# The rest is for `terms/`: issuers that are told more than the usual.
+
+
+def rs256(claims):
+    signed = part({"alg": "RS256", "kid": "rsa", "typ": "JWT"}) + b"." + part(claims)
+    key = pathlib.Path(__file__).parent.parent / "fixtures" / "keys" / "rsa.pem"
+    signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", key], input=signed, capture_output=True, check=True)
+    return (signed + b"." + part(signature.stdout)).decode()
+
+
+NESTED = {
+    "iss": "https://nested.example.com/",
+    "aud": "orders-api",
+    "exp": NOW + 60,
+    "tenant": {"id": "acme"},
+    "user": {"id": "n1", "tier": "pro"},
+    "realm": {"roles": ["user", "editor"]},
+    "scope": "read:items write:items",
+}
+MEMBER = {"iss": "https://members.example.com/", "aud": "orders-api", "sub": "7", "exp": NOW + 60, "roles": ["admin"]}
+TABLE |= {
+    "nested": token(CORP, NESTED, {"typ": "at+jwt"}),
+    "nested_over": token(CORP, {**NESTED, "exp": NOW}, {"typ": "at+jwt"}),
+    "nested_plain": token(CORP, NESTED),
+    "nested_no_tenant": token(CORP, {**NESTED, "tenant": {}}, {"typ": "at+jwt"}),
+    "member": token(CORP, MEMBER),
+    "no_member": token(CORP, {**MEMBER, "sub": "8"}),
+    "keyed": rs256({"iss": "https://keyed.example.com/", "aud": "orders-api", "sub": "k1", "exp": NOW + 60}),
+    "shop": token(OWN, {"iss": "shop", "aud": "shoppers", "sub": "robot", "exp": NOW + 60, "roles": ["user"]}),
+    "shop_elsewhere": token(OWN, {"iss": "shop", "aud": "portcullis", "sub": "robot", "exp": NOW + 60, "roles": ["user"]}),
+}
 
 if __name__ == "__main__":
     for name, text in TABLE.items():

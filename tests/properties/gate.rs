@@ -76,7 +76,13 @@ impl Gate {
         self.decide(ask, &Dry::new(&self.policy, &self.memory), now)
     }
 
-    fn decide(&self, ask: &Ask, sources: &impl Sources, now: Timestamp) -> Decision {
+    /// Takes every route away from under the table that finds them, as no file could.
+    pub fn lose_routes(&mut self) {
+        self.policy.routes.clear();
+    }
+
+    /// What is decided with these answers from outside.
+    pub fn decide(&self, ask: &Ask, sources: &impl Sources, now: Timestamp) -> Decision {
         let received = Received {
             method: &ask.method,
             version: Version::HTTP_11,

@@ -7,6 +7,7 @@ mod gate;
 mod world;
 
 mod authorization;
+mod broken;
 mod headers;
 mod limits;
 mod paths;
