@@ -44,7 +44,7 @@ Text in which `${NAME}` stands takes the variable's value, whatever the type. `p
         );
         if !others.is_empty() {
             let others: Vec<_> = others.iter().map(|place| format!("`{place}`")).collect();
-            let _ = write!(text, "The same stands at {}.\n", others.join(", "));
+            let _ = writeln!(text, "The same stands at {}.", others.join(", "));
         }
         let rows = section
             .keys
