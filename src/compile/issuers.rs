@@ -26,6 +26,9 @@ pub(super) struct Issuers {
     terms: Vec<Arc<IssuerTerms>>,
 }
 
+/// The JOSE `typ` of what the gateway tells apps about callers.
+const ASSERTION_TYPE: &str = "portcullis-assertion+jwt";
+
 /// Reads `authentication.jwt`.
 pub(super) fn compile(input: &Input<'_>, roles: &Roles<'_>, faults: &mut Faults) -> Issuers {
     let mut issuers = Issuers::default();
@@ -35,6 +38,7 @@ pub(super) fn compile(input: &Input<'_>, roles: &Roles<'_>, faults: &mut Faults)
         let at = input.root().key("authentication").key("jwt").key(name.as_str());
         judge_claim_to_iss(name, issuer, own, &mut claimed, at, faults);
         warn(name, issuer, at, faults);
+        refuse_assertions(issuer, at, faults);
         if let Some(grants) = &issuer.grants {
             refer_granted(grants, roles, at.key("grants").key("roles"), faults);
         }
@@ -42,6 +46,18 @@ pub(super) fn compile(input: &Input<'_>, roles: &Roles<'_>, faults: &mut Faults)
         issuers.terms.push(Arc::new(terms(name, issuer, keys)));
     }
     issuers
+}
+
+/// What the gateway asserts to apps is for them alone: as a token it would let an app in under the
+/// name of whoever called it.
+fn refuse_assertions(issuer: &Issuer, at: Site<'_>, faults: &mut Faults) {
+    let types = issuer.token_types.iter().flatten().enumerate();
+    for (index, _) in types.filter(|(_, typ)| normal_type(typ.as_str()) == ASSERTION_TYPE) {
+        let at = at.key("token_types").item(index);
+        faults
+            .fault(codes::CONTRADICTION, at, format!("`{ASSERTION_TYPE}` is never accepted"))
+            .help("remove it: an assertion tells an app who calls, and is no token");
+    }
 }
 
 impl Issuers {
