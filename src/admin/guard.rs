@@ -116,7 +116,16 @@ pub(super) async fn judge(
     let path = request.uri().path();
     let is_open = !(path == "/" || path == "/api" || path.starts_with("/api/"));
     let called = request.extensions().get::<Called>().map(|called| called.0.ip());
-    match guard.judge(request.headers(), called) {
+    // An absolute target names whom it asks too (RFC 9112, section 3.2.2).
+    let other = request.uri().authority().is_some_and(|authority| {
+        only(request.headers(), &header::HOST)
+            .is_none_or(|host| !host.eq_ignore_ascii_case(authority.as_str()))
+    });
+    let judged = match guard.judge(request.headers(), called) {
+        Ok(()) if other => Err(Refusal::Misdirected),
+        judged => judged,
+    };
+    match judged {
         _ if is_open => next.run(request).await,
         Ok(()) => next.run(request).await,
         Err(refusal) => turned_away(refusal),

@@ -52,6 +52,8 @@ struct State {
     overdue: Option<Overdue>,
     /// Whether the client is still sending what nobody reads.
     unread: bool,
+    /// Whether all of the request is there, so that what comes now is of the next.
+    whole: bool,
 }
 
 impl Clock {
@@ -66,6 +68,7 @@ impl Clock {
             blocked_since: None,
             overdue: None,
             unread: false,
+            whole: false,
         }))
     }
 
@@ -73,6 +76,7 @@ impl Clock {
     pub fn rest(&self, idle: Duration, header: Duration) {
         let mut state = self.0.lock();
         state.unread = false;
+        state.whole = false;
         state.header_limit = header;
         state.write_limit = idle;
         state.enter(Phase::Idle, idle);
@@ -86,6 +90,16 @@ impl Clock {
     /// The other side of the gateway gave a sign of life.
     pub fn touch(&self) {
         self.0.lock().since = None;
+    }
+
+    /// The request is there to its end; or its connection is no longer one of requests.
+    pub fn whole(&self, whole: bool) {
+        self.0.lock().whole = whole;
+    }
+
+    /// Whether what the client sends now is of its next request.
+    pub(super) fn is_whole(&self) -> bool {
+        self.0.lock().whole
     }
 
     /// The connection ends although the client is still sending.

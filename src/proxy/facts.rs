@@ -16,6 +16,7 @@ use crate::{
         client::{self, Received},
         forward::HeaderEdit,
         request::Scheme,
+        rules::CorsRule,
     },
 };
 
@@ -93,8 +94,11 @@ pub(super) async fn decide(session: &Session, exchange: &mut Exchange) -> Result
 }
 
 /// What is done to the response of a request that could not be read.
-pub(super) fn stray(exchange: &mut Exchange) {
+pub(super) fn stray(session: &Session, exchange: &mut Exchange) {
     let policy = exchange.snapshot.policy();
+    if let CorsRule::On(cors) = &policy.default_cors {
+        cors.edit(&session.req_header().headers, &mut exchange.response.edits);
+    }
     exchange.response.security_headers = Some(policy.default_security_headers.clone());
     if let Ok(id) = HeaderValue::from_str(exchange.request_id.as_str()) {
         let name = HeaderName::from_static("x-request-id");

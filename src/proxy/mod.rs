@@ -76,7 +76,7 @@ impl Phases {
         let decision = match decision {
             Ok(decision) => decision,
             Err(denial) => {
-                facts::stray(exchange);
+                facts::stray(session, exchange);
                 settle::refused(exchange, &denial);
                 reply::refuse(session, exchange, &denial, facts::afterwards(&denial)).await?;
                 return Ok(true);
@@ -149,7 +149,8 @@ impl ProxyHttp for Phases {
         };
         let found = admitted.forwarding().and_then(|forwarding| {
             let Service::Target(target) = &forwarding.upstream.service else { return None };
-            Some(peer::at(peer::address(target, admitted.tries)?, &forwarding.timeouts))
+            let address = peer::address(target, admitted.tries)?;
+            Some(peer::at(address, &forwarding.timeouts, &forwarding.upstream))
         });
         let Some(peer) = found else {
             admitted.failed = Some(Denial::NoUpstream);

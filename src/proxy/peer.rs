@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use pingora::upstreams::peer::HttpPeer;
+use pingora::{protocols::TcpKeepalive, upstreams::peer::HttpPeer};
 
-use crate::policy::upstream::{Target, Timeouts};
+use crate::policy::upstream::{Target, Timeouts, Upstream};
 
 /// How long an upstream's connection is kept without a request: shorter than the five seconds
 /// after which common application servers close theirs, so that none is closed under a request.
@@ -20,7 +20,9 @@ pub(super) fn address(target: &Target, tries: usize) -> Option<SocketAddr> {
 }
 
 /// The peer at an address.
-pub(super) fn at(address: SocketAddr, timeouts: &Timeouts) -> HttpPeer {
+pub(super) fn at(address: SocketAddr, timeouts: &Timeouts, upstream: &Upstream) -> HttpPeer {
+    // Routes share connections, and none may be given up sooner than its route expects.
+    let stalled = timeouts.response.max(upstream.timeouts.response);
     let mut peer = HttpPeer::new(address, false, String::new());
     let options = &mut peer.options;
     options.connection_timeout = Some(timeouts.connect);
@@ -28,5 +30,18 @@ pub(super) fn at(address: SocketAddr, timeouts: &Timeouts) -> HttpPeer {
     options.read_timeout = Some(SILENCE.max(timeouts.response).max(timeouts.idle));
     options.write_timeout = Some(timeouts.response);
     options.idle_timeout = Some(KEPT);
+    options.tcp_keepalive = Some(keepalive(stalled));
     peer
+}
+
+/// A stalled body ends the wait for its bytes but not the wait for an answer, and the client is not
+/// read from meanwhile, so that no clock runs: the system gives such a connection up.
+fn keepalive(stalled: Duration) -> TcpKeepalive {
+    TcpKeepalive {
+        idle: Duration::from_secs(60),
+        interval: Duration::from_secs(10),
+        count: 3,
+        #[cfg(target_os = "linux")]
+        user_timeout: stalled,
+    }
 }

@@ -31,6 +31,13 @@ impl Exchange {
         }
     }
 
+    /// Whether the request is there to its end.
+    fn whole(&self, whole: bool) {
+        if let Some(clock) = &self.clock {
+            clock.whole(whole);
+        }
+    }
+
     /// The upstream gave a sign of life.
     pub fn alive(&self) {
         if let Some(clock) = &self.clock {
@@ -90,6 +97,7 @@ impl Exchange {
     /// The request has gone upstream whole: the wait for the response begins, unless that is
     /// there already.
     pub fn wait_for_response(&mut self, session: &Session) {
+        self.whole(true);
         let answered =
             session.response_written().is_some_and(|head| !head.status.is_informational());
         let Stage::Admitted(admitted) = &mut self.stage else { return };
@@ -121,6 +129,9 @@ impl Exchange {
         let upgraded = head.status == StatusCode::SWITCHING_PROTOCOLS;
         if head.status.is_informational() && !upgraded {
             return self.alive();
+        }
+        if upgraded {
+            self.whole(false);
         }
         let Stage::Admitted(admitted) = &mut self.stage else { return };
         admitted.status = Some(head.status.as_u16());

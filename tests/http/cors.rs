@@ -129,6 +129,24 @@ fn an_answer_is_shared_with_allowed_origins_alone() {
 }
 
 #[test]
+fn a_page_can_read_why_its_request_was_not_even_looked_at() {
+    let upstream = Recorder::start();
+    let gateway = gateway(&upstream);
+    for (target, status) in [("x".repeat(9000), 414), ("public#x".to_owned(), 400)] {
+        let mut raw = gateway.raw();
+        raw.send(format!(
+            "GET /{target} HTTP/1.1\r\nHost: x\r\nOrigin: https://app.example.com\r\n\r\n"
+        ));
+        let answer = raw.answer();
+        assert_eq!(
+            (answer.status, answer.header("access-control-allow-origin")),
+            (status, Some("https://app.example.com"))
+        );
+        assert_eq!(answer.header("vary"), Some("Origin"));
+    }
+}
+
+#[test]
 fn where_the_application_does_it_itself_the_preflight_goes_there() {
     let upstream =
         Recorder::answering("HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: *\r\n\r\n");

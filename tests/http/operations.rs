@@ -47,6 +47,8 @@ fn the_api_is_guarded_against_foreign_hosts_and_origins() {
     };
     ask(&format!("GET /api/v1/status HTTP/1.1\r\nHost: {}", gateway.admin_address())).ok();
     ask("GET /api/v1/status HTTP/1.1\r\nHost: localhost").ok();
+    ask("GET http://rebound.example/api/v1/status HTTP/1.1\r\nHost: localhost")
+        .refused(421, "misdirected");
     ask("GET /api/v1/status HTTP/1.1\r\nHost: rebound.example").refused(421, "misdirected");
     ask("POST /api/v1/reload HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\nContent-Length: 0")
         .refused(403, "cross_site");

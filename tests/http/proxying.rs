@@ -200,6 +200,52 @@ fn an_upstream_whose_name_leads_nowhere_is_503() {
 }
 
 #[test]
+fn a_client_that_sends_ahead_is_answered_in_order_and_in_time() {
+    let upstream = Recorder::scripted(|request, stream| match request.target() {
+        "/slow" => After::KeepOpen,
+        target => {
+            std::thread::sleep(Duration::from_millis(50));
+            let length = target.len();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{target}");
+            stream.write_all(answer.as_bytes()).unwrap();
+            After::KeepOpen
+        }
+    });
+    let gateway = gateway(&upstream.url());
+    let long = format!("/{}", "b".repeat(2000));
+    let mut raw = gateway.raw();
+    raw.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    upstream.wait_for(1);
+    raw.send(format!("GET {long} HTTP/1.1\r\nHost: x\r\n\r\nGET /c HTTP/1.1\r\nHost: x\r\n\r\n"));
+    raw.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
+    for target in ["/a", &long, "/c"] {
+        assert_eq!(raw.answer().text(), target);
+    }
+    upstream.wait_for(4);
+    raw.send("GET /never HTTP/1.1\r\nHost: x\r\n\r\n");
+    raw.answer().refused(504, "upstream_timeout");
+    raw.closed();
+    assert_eq!(upstream.count(), 4);
+}
+
+#[test]
+fn an_application_that_takes_no_more_of_a_body_is_too_slow() {
+    // Nobody accepts; the system takes as much as fits its buffers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gateway = gateway(&format!("http://{}", listener.local_addr().unwrap()));
+    let mut raw = gateway.raw();
+    raw.send("POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let chunk = format!("10000\r\n{}\r\n", "a".repeat(0x10000));
+    // Not all of this fits, so that the gateway has to stop reading.
+    let answer = std::thread::scope(|scope| {
+        let mut sender = raw.other();
+        scope.spawn(move || (0..150).all(|_| sender.offer(&chunk)));
+        raw.answer()
+    });
+    answer.refused(504, "upstream_timeout");
+}
+
+#[test]
 fn an_answer_that_stops_in_the_middle_is_cut_off() {
     let upstream = Recorder::scripted(|_, stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf").unwrap();

@@ -36,6 +36,11 @@ impl Raw {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// The same connection once more, to send while the answer is waited for.
+    pub fn other(&self) -> Self {
+        Self::over(self.stream.try_clone().unwrap())
+    }
+
     /// Everything that was to be sent has been.
     pub fn finish(&mut self) -> &mut Self {
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
