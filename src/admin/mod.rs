@@ -85,7 +85,7 @@ fn refuse(status: StatusCode, code: &'static str, detail: &str) -> Response {
 }
 
 fn body(status: StatusCode, code: &'static str, detail: &str) -> serde_json::Value {
-    let problem = Problem { status, code, detail: detail.to_owned(), headers: Vec::new() };
+    let problem = Problem { status, code, detail: detail.to_owned().into(), headers: Vec::new() };
     let reply = problem.reply(RequestId::fresh().as_str());
     serde_json::from_slice(&reply.body).unwrap_or_default()
 }

@@ -232,7 +232,7 @@ fn answer(decision: &Decision, request_id: &str) -> Answer {
             }
             Answer {
                 code: Some(problem.code),
-                detail: Some(problem.detail),
+                detail: Some(problem.detail.into_owned()),
                 reason: Some(denial.reason()),
                 ..Answer::with_status(problem.status.as_u16())
             }

@@ -9,10 +9,11 @@ use std::{
 };
 
 use ahash::RandomState;
+use smallvec::SmallVec;
 
 /// A request's id: what the client sent if that is one, else a fresh one.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RequestId(smallvec::SmallVec<[u8; 40]>);
+pub struct RequestId(SmallVec<[u8; 40]>);
 
 impl RequestId {
     /// 32 hexadecimal digits that nobody outside can foresee.
@@ -22,9 +23,16 @@ impl RequestId {
             LazyLock::new(|| [RandomState::new(), RandomState::new()]);
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let bytes = KEYS.iter().flat_map(|key| key.hash_one(number).to_be_bytes());
-        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-        Self(bytes.flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
+        let mut digits = [0; 32];
+        for (key, half) in KEYS.iter().zip(digits.chunks_exact_mut(16)) {
+            let mut left = key.hash_one(number);
+            for digit in half {
+                let nibble = (left & 15) as u8;
+                *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+                left >>= 4;
+            }
+        }
+        Self(SmallVec::from_slice(&digits))
     }
 
     /// The id as text.
@@ -35,7 +43,7 @@ impl RequestId {
 
 impl From<&str> for RequestId {
     fn from(text: &str) -> Self {
-        Self(text.bytes().collect())
+        Self(SmallVec::from_slice(text.as_bytes()))
     }
 }
 

@@ -1,11 +1,14 @@
 //! A denial's answer: status, code, text and headers (RFC 9457). Adding a denial does not compile
 //! until they exist.
 
-use std::fmt::{Display, Write as _};
+use std::{
+    borrow::Cow,
+    fmt::{Display, Write as _},
+};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde_json::json;
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::{
     authn::Challenges,
@@ -21,7 +24,7 @@ pub struct Problem {
     /// The stable code.
     pub code: &'static str,
     /// One sentence for a person.
-    pub detail: String,
+    pub detail: Cow<'static, str>,
     /// Headers beside the usual ones.
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -175,12 +178,12 @@ impl Denial {
 const INVALID: &str = "Could not validate credentials";
 
 impl Problem {
-    fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
+    fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self::of(status, code, detail)
     }
 
-    fn of(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    fn of(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { status, code, detail: detail.into(), headers: Vec::new() }
     }
 
@@ -215,24 +218,61 @@ impl Problem {
 
     /// As [`Problem::reply`], with extension members (RFC 9457, section 3.2).
     pub fn reply_with(&self, request_id: &str, extensions: &[(&str, &str)]) -> Reply {
-        let mut body = json!({
-            "type": format!("urn:portcullis:problem:{}", self.code.replace('_', "-")),
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "code": self.code,
-            "detail": self.detail,
-            "request_id": request_id,
-        });
-        if let Some(members) = body.as_object_mut() {
-            members
-                .extend(extensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
-        }
+        let body = serde_json::to_vec(&Told { problem: self, request_id, extensions });
+        // Texts and numbers always have a JSON form.
+        let body = Bytes::from(body.unwrap_or_default());
         let mut headers = vec![
             (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         ];
         headers.extend(self.headers.iter().cloned());
-        Reply { status: self.status, headers, body: Bytes::from(body.to_string()) }
+        Reply { status: self.status, headers, body }
+    }
+}
+
+/// What of a problem stands in a body, in alphabetical order.
+struct Told<'p> {
+    problem: &'p Problem,
+    request_id: &'p str,
+    extensions: &'p [(&'p str, &'p str)],
+}
+
+impl Serialize for Told<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Problem { status, code, detail, .. } = self.problem;
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("code", code)?;
+        members.serialize_entry("detail", detail)?;
+        members.serialize_entry("request_id", self.request_id)?;
+        members.serialize_entry("status", &status.as_u16())?;
+        members.serialize_entry("title", status.canonical_reason().unwrap_or("Error"))?;
+        members.serialize_entry("type", &Kind(code))?;
+        for (name, value) in self.extensions {
+            members.serialize_entry(name, value)?;
+        }
+        members.end()
+    }
+}
+
+/// The name of a kind of problem, by its code.
+struct Kind<'p>(&'p str);
+
+impl Serialize for Kind<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Display for Kind<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("urn:portcullis:problem")?;
+        let mut separator = ':';
+        for word in self.0.split('_') {
+            f.write_char(separator)?;
+            f.write_str(word)?;
+            separator = '-';
+        }
+        Ok(())
     }
 }
 
@@ -248,6 +288,8 @@ fn joined(items: &[impl Display]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::model::{Permission, Role};
 

@@ -79,7 +79,7 @@ struct Lines<'r>(&'r [u8]);
 
 impl<'r> Lines<'r> {
     fn next(&mut self) -> Result<&'r [u8], Denial> {
-        let end = self.0.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        let end = memchr::memchr2(b'\r', b'\n', self.0);
         let Some((line, rest)) = end.and_then(|end| self.0.split_at_checked(end)) else {
             return bad("the header does not end");
         };
@@ -195,7 +195,7 @@ impl<T> Seen<T> {
 impl<'r> Fields<'r> {
     fn take(&mut self, line: &'r [u8]) -> Result<(), Denial> {
         self.count += 1;
-        let colon = line.iter().position(|byte| *byte == b':');
+        let colon = memchr::memchr(b':', line);
         let Some((name, value)) = colon.and_then(|colon| line.split_at_checked(colon)) else {
             return bad("a header line has no colon");
         };
@@ -204,7 +204,9 @@ impl<'r> Fields<'r> {
             return bad("a header name is not a token");
         }
         let value = value.strip_prefix(b":").unwrap_or(value);
-        if value.iter().any(|byte| matches!(byte, 0..=8 | 10..=31 | 127)) {
+        // Looks at every byte, since that takes less time than to stop at the first.
+        let control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 127;
+        if value.iter().fold(false, |found, byte| found | control(byte)) {
             return bad("a header value has a control character");
         }
         let value = value.trim_ascii();
@@ -269,8 +271,37 @@ fn digits(text: &[u8]) -> Option<u64> {
 }
 
 /// RFC 9110, section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+const fn is_token(byte: u8) -> bool {
+    /// A bit for each byte of ASCII.
+    const TOKEN: u128 = {
+        let mut bits = 0;
+        let mut byte = 0;
+        while byte < 128 {
+            let mark = matches!(
+                byte,
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b'\''
+                    | b'*'
+                    | b'+'
+                    | b'-'
+                    | b'.'
+                    | b'^'
+                    | b'_'
+                    | b'`'
+                    | b'|'
+                    | b'~'
+            );
+            if mark || byte.is_ascii_alphanumeric() {
+                bits |= 1 << byte;
+            }
+            byte += 1;
+        }
+        bits
+    };
+    byte < 128 && TOKEN >> byte & 1 == 1
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub(super) async fn send(
         clock.leave_unread();
     }
     let status = reply.status.as_u16();
-    let mut header = ResponseHeader::build(reply.status, Some(reply.headers.len() + 12))?;
+    let mut header = ResponseHeader::build_no_case(reply.status, Some(reply.headers.len() + 16))?;
     for (name, value) in &reply.headers {
         header.append_header(name.clone(), value.clone())?;
     }

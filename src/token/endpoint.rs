@@ -162,7 +162,7 @@ fn wrong(request_id: &str) -> Reply {
     let problem = Problem {
         status: StatusCode::UNAUTHORIZED,
         code: "invalid_credentials",
-        detail: DETAIL.to_owned(),
+        detail: DETAIL.into(),
         headers: vec![
             (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             (header::PRAGMA, HeaderValue::from_static("no-cache")),

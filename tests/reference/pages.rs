@@ -85,7 +85,7 @@ fn refusals() -> String {
             problem.status.as_u16().to_string(),
             format!("`{}`", problem.code),
             format!("`{}`", refusal.denial.reason()),
-            problem.detail,
+            problem.detail.into_owned(),
             refusal.meaning,
         ]
     });

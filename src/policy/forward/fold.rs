@@ -16,7 +16,9 @@ pub type Folded = SmallVec<[u8; 48]>;
 
 /// Folds a name.
 pub fn fold(name: &[u8]) -> Folded {
-    name.iter().copied().map(fold_byte).collect()
+    let mut folded = Folded::from_slice(name);
+    folded.iter_mut().for_each(|byte| *byte = fold_byte(*byte));
+    folded
 }
 
 fn fold_byte(byte: u8) -> u8 {

@@ -139,7 +139,8 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// judged, so that an upstream which reads from the left is not misled either.
 fn forwarded(facts: &RequestFacts<'_>, edits: &mut Vec<HeaderEdit>) {
     let hops = hops(facts);
-    let client = value(facts.client.to_string());
+    let spelled = facts.client.to_string();
+    let client = text(&spelled);
     let chain = match hops.as_slice() {
         [_] => client.clone(),
         hops => value(joined(hops)),
@@ -151,7 +152,7 @@ fn forwarded(facts: &RequestFacts<'_>, edits: &mut Vec<HeaderEdit>) {
         (X_FORWARDED_PROTO, Some(HeaderValue::from_static(facts.scheme.as_str()))),
         (X_FORWARDED_HOST, host.and_then(text)),
         (X_FORWARDED_PORT, Some(HeaderValue::from(facts.port))),
-        (header::FORWARDED, value(rfc7239(facts, &hops))),
+        (header::FORWARDED, value(rfc7239(facts, &spelled, &hops))),
         (X_REQUEST_ID, text(facts.request_id)),
     ];
     edits.extend(says.into_iter().map(|(name, said)| match said {
@@ -177,29 +178,30 @@ fn hops(facts: &RequestFacts<'_>) -> SmallVec<[IpAddr; 4]> {
     hops
 }
 
-/// The same by RFC 7239: what the client asked for stands with the first hop.
-fn rfc7239(facts: &RequestFacts<'_>, hops: &[IpAddr]) -> String {
+/// The same by RFC 7239: what the client asked for stands with the first hop, which is the client,
+/// spelled as it is.
+fn rfc7239(facts: &RequestFacts<'_>, client: &str, hops: &[IpAddr]) -> String {
     let mut value = String::with_capacity(96);
-    let node = |value: &mut String, address: &IpAddr| {
-        // Writing to a string cannot fail.
-        let _ = match address {
-            IpAddr::V4(address) => write!(value, "for={address}"),
-            IpAddr::V6(address) => write!(value, "for=\"[{address}]\""),
-        };
-    };
-    for (position, hop) in hops.iter().enumerate() {
-        if position > 0 {
-            value.push_str(", ");
-        }
-        node(&mut value, hop);
-        if position == 0 {
-            if !facts.forwarded_host.is_empty() && facts.forwarded_host.bytes().all(is_plain) {
-                let _ = write!(value, ";host=\"{}\"", facts.forwarded_host);
-            }
-            let _ = write!(value, ";proto={}", facts.scheme.as_str());
+    node(&mut value, client);
+    if !facts.forwarded_host.is_empty() && facts.forwarded_host.bytes().all(is_plain) {
+        for part in [";host=\"", facts.forwarded_host, "\""] {
+            value.push_str(part);
         }
     }
+    value.push_str(";proto=");
+    value.push_str(facts.scheme.as_str());
+    for hop in hops.iter().skip(1) {
+        value.push_str(", ");
+        node(&mut value, &hop.to_string());
+    }
     value
+}
+
+/// A hop; addresses of IPv6 stand in brackets and quotes.
+fn node(value: &mut String, address: &str) {
+    let parts =
+        if address.contains(':') { ["for=\"[", address, "]\""] } else { ["for=", address, ""] };
+    parts.into_iter().for_each(|part| value.push_str(part));
 }
 
 /// What stands in a quoted string without escapes.

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write, sync::Arc};
 
+use http::HeaderValue;
 use ring::digest;
 
 use super::{Algorithm, By, Pace, Quota};
@@ -25,15 +26,32 @@ pub struct Rule {
     quota: Quota,
     told: Arc<str>,
     pace: Pace,
+    policy: HeaderValue,
+    amount: HeaderValue,
 }
 
 impl Rule {
     pub(super) fn new(scope: &Scope, quota: Quota, algorithm: Algorithm, by: &[By]) -> Self {
         let by_names = by.iter().map(By::to_string).collect::<Vec<_>>().join("+");
-        let name = format!("{}-by-{by_names}", quota.slug()).into();
+        let name: Arc<str> = format!("{}-by-{by_names}", quota.slug()).into();
         let id = identity(scope, quota, algorithm, &by_names);
         let told = quota.to_string().into();
-        Self { id, name, quota, told, pace: Pace::new(quota, algorithm) }
+        let (amount, window) = (quota.amount(), quota.seconds());
+        // A name is a token and the others are numbers, so this is always a valid value.
+        let policy = HeaderValue::try_from(format!("\"{name}\";q={amount};w={window}"));
+        let policy = policy.unwrap_or_else(|_| HeaderValue::from_static(""));
+        let pace = Pace::new(quota, algorithm);
+        Self { id, name, quota, told, pace, policy, amount: HeaderValue::from(amount) }
+    }
+
+    /// What `RateLimit-Policy` says of it.
+    pub fn policy(&self) -> &HeaderValue {
+        &self.policy
+    }
+
+    /// How many requests it takes, for a header.
+    pub fn amount(&self) -> &HeaderValue {
+        &self.amount
     }
 
     /// The same for the same definition at the same place, in every process: by this, counts

@@ -1,7 +1,8 @@
 //! How a caller stands with a limit, and the headers that tell it.
 
-use std::{sync::Arc, time::Duration};
+use std::{io::Write as _, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use super::{Look, Rule};
@@ -74,19 +75,19 @@ impl Standing {
 
     /// The values of [`HEADER_NAMES`], in their order.
     pub fn header_values(&self, now: Timestamp) -> [HeaderValue; 5] {
-        let quota = self.rule.quota();
         let name = self.rule.name();
-        let (amount, window) = (quota.amount(), quota.seconds());
         let reset = (now + self.wait).micros();
         let reset = reset.div_euclid(1_000_000) + i64::from(reset.rem_euclid(1_000_000) > 0);
-        // A name is a token and the rest are numbers, so these are always valid values.
-        let text = |text: String| {
-            HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
-        };
+        let mut rest = Vec::with_capacity(name.len() + 32);
+        // Writing to memory cannot fail.
+        let _ = write!(rest, "\"{name}\";r={};t={}", self.remaining, self.seconds_to_go());
+        // A name is a token and the others are numbers, so this is always a valid value.
+        let rest = HeaderValue::from_maybe_shared(Bytes::from(rest));
+        let rest = rest.unwrap_or_else(|_| HeaderValue::from_static(""));
         [
-            text(format!("\"{name}\";q={amount};w={window}")),
-            text(format!("\"{name}\";r={};t={}", self.remaining, self.seconds_to_go())),
-            HeaderValue::from(amount),
+            self.rule.policy().clone(),
+            rest,
+            self.rule.amount().clone(),
             HeaderValue::from(self.remaining),
             HeaderValue::from(reset),
         ]
