@@ -6,6 +6,7 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY benches benches
+COPY tests tests
 RUN cargo build --release --locked --bin portcullis
 
 FROM debian:bookworm-slim
