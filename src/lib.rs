@@ -19,6 +19,8 @@ pub mod config;
 pub mod compile;
 /// Metrics, the access log and the gateway's own log.
 pub mod observe;
+/// Users, keys, grants and the audit log on disk.
+pub mod store;
 /// Answers from outside: counters, keys, accounts.
 pub mod sources;
 /// The gateway as issuer.

@@ -28,7 +28,7 @@ use std::{
     sync::Arc,
 };
 
-pub use serving::{AdminTerms, LogTerms, Serving};
+pub use serving::{AdminTerms, LogTerms, Serving, StoreTerms};
 
 use crate::{
     config::{

@@ -8,7 +8,7 @@ use crate::{
         codes,
         log::{LogFormat, LogLevel},
     },
-    model::Secret,
+    model::{Secret, StoreLocation},
 };
 
 /// What the process needs beside the policy.
@@ -26,6 +26,8 @@ pub struct Serving {
     pub admin: AdminTerms,
     /// What is written to stderr.
     pub log: LogTerms,
+    /// Where users, keys and grants are kept beside the file.
+    pub store: Option<StoreTerms>,
     /// The file and all that it names: what is watched.
     pub files: Vec<PathBuf>,
 }
@@ -39,6 +41,15 @@ pub struct AdminTerms {
     pub token: Option<Secret>,
     /// More names that it may be called by, in lower case.
     pub hosts: Vec<String>,
+}
+
+/// The store's terms.
+#[derive(Clone, Debug)]
+pub struct StoreTerms {
+    /// Where it is.
+    pub location: StoreLocation,
+    /// How long what is known of it serves while it is away.
+    pub max_stale: Duration,
 }
 
 /// What is written to stderr.
@@ -72,8 +83,34 @@ pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Serving {
             access: log.access,
             identity: log.identity,
         },
+        store: store(input, faults),
         files: input.loaded.files.watched(),
     }
+}
+
+/// How long a store may be away before nobody relies on what is known of it.
+const MAX_STALE: Duration = Duration::from_secs(600);
+
+fn store(input: &Input<'_>, faults: &mut Faults) -> Option<StoreTerms> {
+    let at = input.root();
+    let Some(written) = &input.config.store else {
+        if input.config.store_max_stale.is_some() && !input.is_faulty("store") {
+            faults
+                .fault(
+                    codes::MISSING_KEY,
+                    at.key("store_max_stale"),
+                    "`store_max_stale` is there, and no store is",
+                )
+                .help("add `store: sqlite:portcullis.db`, or remove it");
+        }
+        return None;
+    };
+    let max_stale = input.config.store_max_stale.map_or(MAX_STALE, |written| written.0);
+    let location = match &written.0 {
+        StoreLocation::Sqlite(file) => StoreLocation::Sqlite(input.loaded.files.beside(file)),
+        other @ StoreLocation::Postgres(_) => other.clone(),
+    };
+    Some(StoreTerms { location, max_stale })
 }
 
 fn admin(input: &Input<'_>, faults: &mut Faults) -> AdminTerms {

@@ -33,8 +33,6 @@ const LATER: &[(&str, Later)] = &[
     ("server.upgrade_socket", Later::Key),
     ("shared_state", Later::Key),
     ("state_dir", Later::Key),
-    ("store", Later::Key),
-    ("store_max_stale", Later::Key),
     ("token.refresh_ttl", Later::Key),
     ("token.revoke_path", Later::Key),
     ("tracing", Later::Key),

@@ -191,6 +191,11 @@ impl Files {
         }
     }
 
+    /// A path as the file means it: relative to the folder that it is in.
+    pub fn beside(&self, path: &Path) -> PathBuf {
+        self.base.join(path)
+    }
+
     /// The configuration's own file and all that it names: those whose change matters.
     pub fn watched(&self) -> Vec<PathBuf> {
         let named = self.contents.keys().map(|path| self.base.join(path));

@@ -50,6 +50,11 @@ pub struct Config {
     pub admin: admin::Admin,
     /// What is written to stderr.
     pub log: log::Log,
+    /// Where users, API keys, grants and the audit log are kept: `sqlite:FILE`, created at the first
+    /// start, or `postgres://…`. Absent: there is this file alone.
+    pub store: Option<values::StoreUrl>,
+    /// How long what is known of the store still serves while it is away. Default: `10m`.
+    pub store_max_stale: Option<values::Period>,
     /// The services behind the gateway, by name.
     pub upstreams: Named<UpstreamName, upstreams::Upstream>,
     /// The methods by which clients say who they are.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     schema,
-    values::{RULES, Rule, Sha256Hex, Written as _},
+    values::{RULES, Rule, Sha256Hex, StoreUrl, Written as _},
 };
 
 /// What may stand in a place.
@@ -171,9 +171,11 @@ fn words<T>(schema: &Value, read: impl Fn(&Value) -> Option<T>) -> Vec<T> {
 }
 
 impl Object {
-    /// Whether one of its keys is for a secret.
+    /// Whether one of its keys is for a secret. The URL of a store does not count: it is told by its
+    /// looks wherever it stands, and it stands beside all other sections.
     pub fn keeps_secrets(&self) -> bool {
-        self.keys.values().any(|property| property.shape.keeps_secret())
+        let counts = |shape: &Shape| shape.keeps_secret() && !shape.is_store();
+        self.keys.values().any(|property| counts(&property.shape))
     }
 }
 
@@ -196,6 +198,10 @@ impl Shape {
     pub fn keeps_secret(&self) -> bool {
         let digest = |shape: &Self| matches!(shape, Self::Text(Some(rule)) if rule.format == Sha256Hex::FORMAT);
         self.is_secret() || self.choices().iter().any(digest)
+    }
+
+    fn is_store(&self) -> bool {
+        matches!(self, Self::Text(Some(rule)) if rule.format == StoreUrl::FORMAT)
     }
 
     /// Whether what is meant to stand here is a mapping that keeps secrets, so that what stands here

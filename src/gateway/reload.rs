@@ -186,5 +186,9 @@ fn needs_restart(begun: &Serving, now: &Serving) -> Vec<&'static str> {
     {
         keys.push("admin");
     }
+    let location = |serving: &Serving| serving.store.as_ref().map(|store| store.location.clone());
+    if location(begun) != location(now) {
+        keys.push("store");
+    }
     keys
 }

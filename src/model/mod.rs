@@ -6,6 +6,7 @@ mod names;
 mod network;
 mod principal;
 mod secret;
+mod store_location;
 mod time;
 
 pub use claims::Claims;
@@ -14,4 +15,5 @@ pub use names::{IssuerName, Permission, PlanName, Role, RouteName, UpstreamName}
 pub use network::{Cidr, CidrFault, canonical, parse_hop};
 pub use principal::{CredentialKind, Principal};
 pub use secret::Secret;
+pub use store_location::StoreLocation;
 pub use time::Timestamp;

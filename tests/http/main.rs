@@ -22,5 +22,6 @@ mod reload;
 mod self_test;
 mod settings;
 mod sse;
+mod store;
 mod twin;
 mod websocket;

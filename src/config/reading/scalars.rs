@@ -14,7 +14,7 @@ use crate::config::{
     shape::Shape,
     source::{Span, mask},
     suggest,
-    values::{Rule, ValueFault, Written as _},
+    values::{Rule, StoreUrl, ValueFault, Written as _},
 };
 
 /// A scalar that is being read.
@@ -108,7 +108,8 @@ impl<'d> Reader<'d, '_> {
             });
             return None;
         }
-        let in_clear = rule.secret && rule.in_clear && !given.expanded && !given.text.is_empty();
+        let in_clear = rule.in_clear || StoreUrl::has_password(rule, &given.text);
+        let in_clear = rule.secret && in_clear && !given.expanded && !given.text.is_empty();
         if in_clear {
             let span = Span::new(self.document.source(), given.range.clone());
             let message = "a secret stands in clear in the file";

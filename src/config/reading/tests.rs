@@ -264,7 +264,9 @@ fn a_line_with_a_secret_on_it_is_shown_without_it() {
         "authentication: { api_keys: { keys: [{ id: a, sha256: hunter2 }] } }",
         "authentication: { api_keys: { keys: [{ id: a, sha256: [hunter2] }] } }",
         "authentication: { api_keys: { keys: [{ id: a, key: hunter2 }] } }",
-        "store: postgres://gateway:hunter2@db/portcullis",
+        "{ store: 'postgres://gateway:hunter2@db/portcullis', stroe: 1 }",
+        "store: postgres:/gateway:hunter2@db/portcullis",
+        "stroe: postgres://gateway:hunter2@db/portcullis",
         "shared_state: { url: redis://:hunter2@cache }",
     ] {
         let loaded = load(text);
@@ -291,6 +293,10 @@ fn an_empty_secret_is_a_fault_but_for_the_admin_token() {
 #[test]
 fn a_secret_in_clear_is_warned_of() {
     assert_eq!(codes_of("token: { secret: hunter2 }"), [codes::SECRET_IN_CLEAR]);
+    assert_eq!(codes_of("store: postgres://gw:hunter2@db/gw"), [codes::SECRET_IN_CLEAR]);
+    assert!(codes_of("store: postgres://gw@db/gw").is_empty());
+    assert!(codes_of("store: postgres://gw:${SECRET}@db/gw").is_empty());
+    assert!(codes_of("store: sqlite:portcullis.db").is_empty());
     assert!(codes_of("token: { secret: '${SECRET}' }").is_empty());
     assert!(codes_of("users: [{ username: a, password: $2b$12$x }]").is_empty());
 }
@@ -316,7 +322,6 @@ fn what_a_later_version_brings_is_refused_by_name() {
         "server: { http2: false }",
         "server: { limits: { connections: 5 } }",
         "tracing: { sample: 1 }",
-        "store: sqlite:x.db",
         "upstreams: { app: { targets: [http://a], load_balance: random } }",
         "upstreams: { app: { targets: [http://a, http://b] } }",
         "upstreams: { app: { targets: [http://a], protocol: http2 } }",

@@ -122,6 +122,7 @@ pub const RULES: &[Rule] = &[
     rule::<super::RequestPath>(),
     rule::<super::Sha256Hex>(),
     rule::<super::Size>(),
+    rule::<super::StoreUrl>(),
     rule::<super::TargetUrl>(),
     rule::<super::TokenPlace>(),
     rule::<super::UpstreamRef>(),

@@ -1,0 +1,95 @@
+//! The audit log: who changed what, when, from where.
+
+use sqlx::{Row as _, any::AnyRow};
+
+use super::{Change, Store, StoreFault};
+use crate::model::Timestamp;
+
+/// Who changes something, and from where.
+#[derive(Clone, Copy, Debug)]
+pub struct Author<'a> {
+    /// Who: `admin`, a user of the machine, a user's subject.
+    pub who: &'a str,
+    /// From where: an address, `cli`.
+    pub origin: &'a str,
+}
+
+/// What is changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// One of a fixed set of words such as `user.disable`.
+    pub action: &'static str,
+    /// The subject, the key's id or the family that it is about.
+    pub target: &'a str,
+    /// What else there is to say; never a secret.
+    pub detail: &'a str,
+}
+
+/// A line of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// The change's number.
+    pub revision: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub who: String,
+    /// From where.
+    pub origin: String,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub target: String,
+    /// What else there is to say.
+    pub detail: String,
+}
+
+/// Adds the line of a change to the log, in the change's own transaction.
+pub(super) async fn note(
+    change: &mut Change,
+    author: &Author<'_>,
+    entry: &Entry<'_>,
+    now: Timestamp,
+) -> Result<(), StoreFault> {
+    let sql = "INSERT INTO portcullis_audit (revision, at, who, origin, action, target, detail)
+               VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    sqlx::query(sql)
+        .bind(change.revision)
+        .bind(now.seconds())
+        .bind(author.who.to_owned())
+        .bind(author.origin.to_owned())
+        .bind(entry.action)
+        .bind(entry.target.to_owned())
+        .bind(entry.detail.to_owned())
+        .execute(&mut *change.transaction)
+        .await?;
+    Ok(())
+}
+
+impl Store {
+    /// The latest lines of the audit log before this revision, the latest first.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn audit(&self, before: i64, most: u32) -> Result<Vec<Logged>, StoreFault> {
+        self.within(async {
+            let sql = "SELECT revision, at, who, origin, action, target, detail
+                       FROM portcullis_audit WHERE revision < $1 ORDER BY revision DESC LIMIT $2";
+            let rows = sqlx::query(sql).bind(before).bind(i64::from(most));
+            rows.fetch_all(&self.pool).await?.iter().map(logged).collect()
+        })
+        .await
+    }
+}
+
+fn logged(row: &AnyRow) -> Result<Logged, StoreFault> {
+    Ok(Logged {
+        revision: row.try_get(0)?,
+        at: Timestamp::from_seconds(row.try_get(1)?),
+        who: row.try_get(2)?,
+        origin: row.try_get(3)?,
+        action: row.try_get(4)?,
+        target: row.try_get(5)?,
+        detail: row.try_get(6)?,
+    })
+}

@@ -1,0 +1,118 @@
+//! Users, keys, grants, revocations and the audit log on disk: SQLite and PostgreSQL by one text.
+//!
+//! Knows the tables and what must happen in one transaction; knows nothing of what an answer is
+//! worth to a request. Every statement is a literal and runs on both databases: `$1`, `TEXT`,
+//! `BIGINT` (flags are 0 and 1, times are seconds since 1970), lists as JSON.
+//!
+//! **One revision.** Each change takes the next number of one counter, in its own transaction and
+//! as its first statement. The row that holds the counter is locked until the transaction ends, so
+//! numbers appear in the order of the commits and none is skipped: whoever has seen revision n asks
+//! for what is later and misses nothing. That first statement is a write, so SQLite never has to
+//! make a writer of a reader.
+
+mod audit;
+mod fault;
+mod families;
+mod keys;
+mod lists;
+mod open;
+mod revocations;
+mod schema;
+mod users;
+
+use std::time::Duration;
+
+use sqlx::{Any, AnyPool, Row as _, Transaction};
+
+pub use audit::{Author, Entry, Logged};
+pub use families::{Family, NewFamily, Use};
+pub use fault::StoreFault;
+pub use keys::{KeyChange, NewKey, Previous, StoredKey};
+pub use revocations::{Revocation, RevocationKind};
+pub use users::{NewUser, PasswordSet, StoredUser, UserChange};
+
+use crate::model::Timestamp;
+
+/// How long a question may take, and each statement of a change.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A store that is open and of our schema.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: AnyPool,
+}
+
+/// How far the store has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Random, made with the store: another one is another store.
+    pub epoch: String,
+    /// The number of the latest change.
+    pub revision: i64,
+}
+
+impl Store {
+    /// How far the store has come. Cheap: one row.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn position(&self) -> Result<Position, StoreFault> {
+        self.within(async {
+            let row = sqlx::query("SELECT epoch, revision FROM portcullis_state WHERE id = 1")
+                .fetch_one(&self.pool)
+                .await?;
+            Ok(Position { epoch: row.try_get(0)?, revision: row.try_get(1)? })
+        })
+        .await
+    }
+
+    /// Closes its connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Begins a change: takes the next revision, and notes who changes what.
+    async fn change(
+        &self,
+        author: &Author<'_>,
+        entry: &Entry<'_>,
+        now: Timestamp,
+    ) -> Result<Change, StoreFault> {
+        let mut transaction = self.pool.begin().await?;
+        let sql =
+            "UPDATE portcullis_state SET revision = revision + 1 WHERE id = 1 RETURNING revision";
+        let row = sqlx::query(sql).fetch_one(&mut *transaction).await?;
+        let mut change = Change { transaction, revision: row.try_get(0)? };
+        audit::note(&mut change, author, entry, now).await?;
+        Ok(change)
+    }
+
+    /// A bound on the time that the store may take.
+    async fn within<T>(
+        &self,
+        answer: impl Future<Output = Result<T, StoreFault>>,
+    ) -> Result<T, StoreFault> {
+        within(PATIENCE, answer).await
+    }
+}
+
+async fn within<T>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, StoreFault>>,
+) -> Result<T, StoreFault> {
+    tokio::time::timeout(patience, answer).await.unwrap_or(Err(StoreFault::Slow))
+}
+
+/// A change that is being made. Dropped without a commit, it never happened.
+struct Change {
+    transaction: Transaction<'static, Any>,
+    revision: i64,
+}
+
+impl Change {
+    /// Makes it so. The revision that it took.
+    async fn commit(self) -> Result<i64, StoreFault> {
+        self.transaction.commit().await?;
+        Ok(self.revision)
+    }
+}

@@ -1,0 +1,186 @@
+//! Users, keys and the log of their changes.
+
+use portcullis::{
+    model::{Role, Secret, Timestamp},
+    store::{
+        Author, Entry, KeyChange, NewKey, NewUser, PasswordSet, RevocationKind, StoreFault,
+        UserChange,
+    },
+};
+
+use crate::{on_both, place::Place};
+
+on_both! {
+    a_user_is_kept_changed_and_removed
+    names_are_unique
+    an_import_is_all_or_nothing
+    a_key_is_rotated_and_revoked
+    a_hash_is_replaced_unless_the_password_changed
+    changes_come_in_the_order_of_their_numbers
+}
+
+const BY_TEST: Author<'static> = Author { who: "test", origin: "192.0.2.1" };
+const ENTRY: Entry<'static> = Entry { action: "user.set", target: "7", detail: "roles" };
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(seconds)
+}
+
+fn user(subject: &str, username: &str) -> NewUser {
+    NewUser {
+        subject: subject.into(),
+        username: username.into(),
+        password: Some(Secret::new("$2b$04$x")),
+        roles: vec![Role::from("user"), Role::from("a \"quoted\", role")],
+        permissions: vec![],
+        plan: Some("pro".into()),
+        disabled: false,
+    }
+}
+
+fn key(id: &str, byte: u8) -> NewKey {
+    NewKey {
+        id: id.into(),
+        sha256: [byte; 32],
+        name: Some("build".into()),
+        owner: Some("7".into()),
+        roles: vec![Role::from("user")],
+        permissions: vec![],
+        plan: None,
+        networks: vec!["192.0.2.0/24".parse().unwrap()],
+        expires: Some(at(5000)),
+    }
+}
+
+async fn a_user_is_kept_changed_and_removed(place: Place) {
+    let store = place.open().await;
+    let added = store.add_user(&user("7", "alice"), &BY_TEST, at(1)).await.unwrap();
+    assert_eq!(added.roles, user("7", "alice").roles);
+    store.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
+    let change = UserChange {
+        roles: Some(vec![]),
+        plan: Some(None),
+        password: Some(PasswordSet::Nothing),
+        ..UserChange::default()
+    };
+    store.change_user("7", &change, &BY_TEST, &ENTRY, at(2)).await.unwrap();
+    store.note_logins(&[("7".into(), at(60))]).await.unwrap();
+    store.note_logins(&[("7".into(), at(50))]).await.unwrap();
+    let kept = store.user_by_name("alice").await.unwrap().unwrap();
+    assert!(kept.roles.is_empty() && kept.plan.is_none() && kept.password.is_none());
+    assert_eq!((kept.created, kept.last_login), (at(1), Some(at(60))));
+
+    let before = store.position().await.unwrap().revision;
+    store.remove_user("7", &BY_TEST, at(3)).await.unwrap();
+    assert!(store.user("7").await.unwrap().is_none());
+    assert_eq!(store.removals_since(before).await.unwrap(), ["7"]);
+    let owned = store.key("k").await.unwrap().unwrap();
+    assert_eq!(owned.revoked, Some(at(3)), "the keys of a user go with it");
+    assert!(matches!(
+        store.remove_user("7", &BY_TEST, at(3)).await,
+        Err(StoreFault::Absent { .. })
+    ));
+    let log = store.audit(i64::MAX, 10).await.unwrap();
+    let actions: Vec<_> = log.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(actions, ["user.remove", "user.set", "key.create", "user.add"]);
+    assert_eq!((log[0].who.as_str(), log[0].origin.as_str()), ("test", "192.0.2.1"));
+}
+
+async fn names_are_unique(place: Place) {
+    let store = place.open().await;
+    store.add_user(&user("7", "alice"), &BY_TEST, at(1)).await.unwrap();
+    for twin in [user("7", "bob"), user("8", "alice")] {
+        let refused = store.add_user(&twin, &BY_TEST, at(1)).await;
+        assert!(matches!(refused, Err(StoreFault::Taken { .. })), "{refused:?}");
+    }
+    store.add_user(&user("8", "bob"), &BY_TEST, at(1)).await.unwrap();
+    let change = UserChange { username: Some("alice".into()), ..UserChange::default() };
+    let refused = store.change_user("8", &change, &BY_TEST, &ENTRY, at(2)).await;
+    assert!(matches!(refused, Err(StoreFault::Taken { .. })), "{refused:?}");
+    let log = store.audit(i64::MAX, 10).await.unwrap();
+    assert_eq!(log.len(), 2, "what did not happen is not in the log");
+}
+
+async fn an_import_is_all_or_nothing(place: Place) {
+    let store = place.open().await;
+    let mut users: Vec<NewUser> =
+        (0..50).map(|index| user(&format!("{index:02}"), &format!("user{index}"))).collect();
+    users.push(user("99", "user7"));
+    match store.import_users(&users, &BY_TEST, at(1), |_| {}).await {
+        Err((Some(50), StoreFault::Taken { .. })) => {}
+        other => panic!("{other:?}"),
+    }
+    assert!(store.users_after("", 10).await.unwrap().is_empty());
+    users.pop();
+    let mut last = 0;
+    store.import_users(&users, &BY_TEST, at(1), |done| last = done).await.unwrap();
+    assert_eq!(last, 50);
+    let page = store.users_after("47", 10).await.unwrap();
+    let subjects: Vec<_> = page.iter().map(|user| user.subject.as_str()).collect();
+    assert_eq!(subjects, ["48", "49"]);
+}
+
+async fn a_key_is_rotated_and_revoked(place: Place) {
+    let store = place.open().await;
+    let added = store.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
+    assert_eq!((added.networks.len(), added.expires), (1, Some(at(5000))));
+    let refused = store.add_key(&key("k", 2), &BY_TEST, at(1)).await;
+    assert!(matches!(refused, Err(StoreFault::Taken { .. })), "{refused:?}");
+    let rotated = store.rotate_key("k", &[2; 32], at(100), &BY_TEST, at(2)).await.unwrap();
+    let kept = store.key("k").await.unwrap().unwrap();
+    assert_eq!((kept.sha256, kept.previous), ([2; 32], rotated.previous));
+    assert_eq!(kept.previous.unwrap().sha256, [1; 32]);
+    store.note_uses(&[("k".into(), at(120))]).await.unwrap();
+    store.revoke_key("k", &BY_TEST, at(3)).await.unwrap();
+    let again = store.revoke_key("k", &BY_TEST, at(4)).await.unwrap();
+    assert_eq!((again.revoked, again.last_used), (Some(at(3)), Some(at(120))));
+    let change = KeyChange { disabled: Some(false), ..KeyChange::default() };
+    let entry = Entry { action: "key.set", target: "k", detail: "" };
+    for refused in [
+        store.change_key("k", &change, &BY_TEST, &entry, at(5)).await,
+        store.rotate_key("k", &[3; 32], at(100), &BY_TEST, at(5)).await,
+    ] {
+        assert!(matches!(refused, Err(StoreFault::Absent { .. })), "{refused:?}");
+    }
+    let marks = store.revocations_since(0).await.unwrap();
+    assert_eq!((marks[0].kind, marks[0].name.as_str()), (RevocationKind::Key, "k"));
+}
+
+async fn a_hash_is_replaced_unless_the_password_changed(place: Place) {
+    let store = place.open().await;
+    store.add_user(&user("7", "alice"), &BY_TEST, at(1)).await.unwrap();
+    let (old, new, other) =
+        (Secret::new("$2b$04$x"), Secret::new("$argon2id$new"), Secret::new("$2b$04$y"));
+    let replaced = store.upgrade_password("7", &other, &new, &BY_TEST, at(2)).await.unwrap();
+    assert!(!replaced);
+    assert!(store.upgrade_password("7", &old, &new, &BY_TEST, at(2)).await.unwrap());
+    let kept = store.user("7").await.unwrap().unwrap();
+    assert_eq!(kept.password.unwrap().expose(), new.expose());
+    assert!(store.revocations_since(0).await.unwrap().is_empty(), "nobody is logged out by it");
+}
+
+async fn changes_come_in_the_order_of_their_numbers(place: Place) {
+    let store = place.open().await;
+    let other = place.open().await;
+    let writers = [store.clone(), other].into_iter().enumerate().map(|(writer, store)| {
+        tokio::spawn(async move {
+            for index in 0..20 {
+                let name = format!("w{writer}-{index}");
+                store.add_user(&user(&name, &name), &BY_TEST, at(1)).await.unwrap();
+            }
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    // A follower that asks while they write sees each change once, whatever it sees when.
+    let (mut seen, mut place) = (Vec::new(), (0_i64, String::new()));
+    while seen.len() < 40 {
+        for changed in store.users_changed((place.0, &place.1), 3).await.unwrap() {
+            place = (changed.revision, changed.subject.clone());
+            seen.push(changed.revision);
+        }
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(seen, (1..=40).collect::<Vec<i64>>());
+}

@@ -1,0 +1,51 @@
+//! From nothing to the latest tables.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use portcullis::{
+    model::StoreLocation,
+    store::{Store, StoreFault},
+};
+
+use crate::{on_both, place::Place};
+
+on_both! {
+    many_processes_may_start_at_once
+    a_newer_schema_is_refused
+}
+
+async fn many_processes_may_start_at_once(place: Place) {
+    let opened = (0..6).map(|_| {
+        let location = place.location.clone();
+        tokio::spawn(async move { Store::open(&location).await })
+    });
+    let mut positions = Vec::new();
+    for opened in opened.collect::<Vec<_>>() {
+        positions.push(opened.await.unwrap().unwrap().position().await.unwrap());
+    }
+    positions.dedup();
+    assert_eq!(positions.len(), 1, "one store was made");
+    assert_eq!(positions[0].revision, 0);
+}
+
+async fn a_newer_schema_is_refused(place: Place) {
+    place.open().await.close().await;
+    place.run("UPDATE portcullis_state SET version = 1000").await;
+    match Store::open(&place.location).await {
+        Err(StoreFault::Newer { found: 1000, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_file_is_its_owners_alone() {
+    let place = Place::sqlite();
+    let store = place.open().await;
+    store.position().await.unwrap();
+    let StoreLocation::Sqlite(file) = &place.location else { panic!("a file") };
+    for entry in std::fs::read_dir(file.parent().unwrap()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{:?}", entry.file_name());
+    }
+}
