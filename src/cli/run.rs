@@ -65,7 +65,7 @@ async fn serve_loaded(
 ) -> anyhow::Result<ExitCode> {
     // Everything that can fail comes first: nothing is served by halves.
     let serving = loaded.serving();
-    let sockets = serving.listen.iter().map(|address| listen::bind(*address));
+    let sockets = serving.listen.iter().map(|listen| listen::bind(listen.address));
     let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
     let admin = listen::bind(serving.admin.listen)?;
     let signals = Signals::new()?;
@@ -87,6 +87,7 @@ async fn serve_loaded(
     let (stop, hangups) = signals.pass_on();
     tokio::spawn(watch::watch(gateway.clone(), hangups));
     tokio::spawn(upkeep::keep_up(gateway.clone()));
+    tokio::spawn(upkeep::warn_of_ends(gateway.clone()));
     tokio::spawn(admin::serve::serve(gateway.clone(), admin.socket));
     let drained = serve::serve(gateway, sockets, stop).await?;
     let clean = drained == Drained::Clean;
@@ -169,8 +170,13 @@ fn introduce(gateway: &Gateway, sockets: &[Bound], admin: &Bound) -> anyhow::Res
         .count();
     let routes =
         policy.routes.iter().filter(|route| !matches!(route.action, Action::Serve(_))).count();
-    for bound in sockets {
-        output::print_line(format_args!("{} http://{}", heading("listening on"), bound.address))?;
+    for (bound, listen) in sockets.iter().zip(&gateway.begun_with().listen) {
+        let scheme = if listen.tls.is_some() { "https" } else { "http" };
+        output::print_line(format_args!(
+            "{} {scheme}://{}",
+            heading("listening on"),
+            bound.address
+        ))?;
     }
     output::print_line(format_args!(
         "{} {guarded} of {routes} routes ask for a credential",

@@ -15,6 +15,7 @@ mod secrets;
 mod server;
 mod serving;
 mod survey;
+mod tls;
 mod token;
 mod upstreams;
 mod users;
@@ -28,7 +29,8 @@ use std::{
     sync::Arc,
 };
 
-pub use serving::{AdminTerms, LogTerms, Serving, StoreTerms};
+pub use serving::{AdminTerms, Listen, LogTerms, Serving, StoreTerms};
+pub use tls::{TlsTerms, Validity};
 
 use crate::{
     config::{

@@ -1,8 +1,13 @@
 //! What the process needs beside the policy: where it listens, how it logs, how it stops.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{Input, faults::Faults, secrets, server};
+use super::{
+    Input,
+    faults::Faults,
+    secrets, server,
+    tls::{self, TlsTerms},
+};
 use crate::{
     config::{
         codes,
@@ -15,7 +20,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Serving {
     /// The addresses to serve on.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
     /// How many threads serve; none is one a core.
     pub workers: Option<u16>,
     /// How much longer requests are accepted once the gateway was told to stop.
@@ -30,6 +35,22 @@ pub struct Serving {
     pub store: Option<StoreTerms>,
     /// The file and all that it names: what is watched.
     pub files: Vec<PathBuf>,
+}
+
+/// A listener.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Where.
+    pub address: SocketAddr,
+    /// How it speaks TLS, if it does.
+    pub tls: Option<Arc<TlsTerms>>,
+}
+
+impl Listen {
+    /// Whether the socket of one will do for the other.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.address == other.address && self.tls.is_some() == other.tls.is_some()
+    }
 }
 
 /// The admin listener's terms.
@@ -72,7 +93,7 @@ const LEAST_TOKEN: usize = 16;
 pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Serving {
     let (server, log) = (&input.config.server, &input.config.log);
     Serving {
-        listen: server::addresses(input.config),
+        listen: tls::listeners(input, faults),
         workers: server::workers(input, faults),
         drain_delay: server.drain_delay.0,
         drain_timeout: server.drain_timeout.0,

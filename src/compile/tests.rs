@@ -53,7 +53,8 @@ fn the_shipped_file_is_valid_and_warned_of_for_its_secrets_alone() {
     assert_eq!(codes, [codes::DEMONSTRATION_SECRET; 3], "{told}");
     let outcome = compiled.outcome.unwrap();
     assert_eq!(outcome.policy.routes.len(), 8, "seven routes and the token endpoint");
-    assert_eq!(outcome.serving.listen, ["127.0.0.1:8080".parse().unwrap()]);
+    let listen: Vec<_> = outcome.serving.listen.iter().map(|one| one.address).collect();
+    assert_eq!(listen, ["127.0.0.1:8080".parse::<std::net::SocketAddr>().unwrap()]);
     let token = route(&outcome, "portcullis:token");
     assert!(matches!(token.action, Action::Serve(Endpoint::Token)));
     assert_eq!((token.early_limits.len(), token.late_limits.len()), (1, 0));
@@ -85,7 +86,8 @@ fn strict_makes_warnings_faults() {
 fn what_is_not_written_has_its_default() {
     let outcome = outcome("version: 1\n");
     let Serving { listen, workers, drain_delay, drain_timeout, admin, log, .. } = outcome.serving;
-    assert_eq!(listen, ["127.0.0.1:8080".parse().unwrap()]);
+    let listen: Vec<_> = listen.iter().map(|one| (one.address, one.tls.is_some())).collect();
+    assert_eq!(listen, [("127.0.0.1:8080".parse().unwrap(), false)]);
     assert_eq!(
         (workers, drain_delay, drain_timeout),
         (None, Duration::ZERO, Duration::from_secs(30))

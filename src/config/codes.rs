@@ -15,6 +15,7 @@ macro_rules! codes {
 codes! {
     ADMIN_TOKEN = "admin-token": "The token of the admin API is missing, too short, or cannot be sent.";
     AUTH_UNDECIDED = "auth-undecided": "Nothing says who is let in.";
+    CERTIFICATE_EXPIRES = "certificate-expires": "A certificate has expired, or will within 30 days. A warning.";
     CONTRADICTION = "contradiction": "Two keys exclude each other.";
     DEMONSTRATION_SECRET = "demonstration-secret": "A secret is that of the shipped example.";
     DUPLICATE = "duplicate": "The same thing stands twice where it must be unique.";
@@ -76,6 +77,7 @@ codes! {
     UNREACHABLE_ROUTE = "unreachable-route": "No request can reach a route.";
     UNREADABLE_FILE = "unreadable-file": "A file that the configuration names cannot be read.";
     UNSET_VARIABLE = "unset-variable": "An environment variable is not set.";
+    UNUSABLE_CERTIFICATE = "unusable-certificate": "A certificate cannot be used, or nobody will ever be shown it.";
     UNUSABLE_KEY = "unusable-key": "A key or secret cannot be used.";
     WRONG_TYPE = "wrong-type": "A value is of another type than its key wants.";
     YAML_SYNTAX = "yaml-syntax": "The text is not YAML.";

@@ -28,7 +28,6 @@ const LATER: &[(&str, Later)] = &[
     ("server.limits.connections_per_ip", Later::Key),
     ("server.listen.proxy_protocol", Later::Key),
     ("server.listen.redirect_https", Later::Key),
-    ("server.listen.tls", Later::Key),
     ("server.resolver", Later::Key),
     ("server.upgrade_socket", Later::Key),
     ("shared_state", Later::Key),

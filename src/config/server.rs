@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::values::{ListenAddress, OneOrMany, Period, Size, Workers, enums};
+use super::values::{FilePath, ListenAddress, OneOrMany, Period, Size, Workers, enums};
 use crate::model::Cidr;
 
 /// Where the gateway listens, and the bounds on what it accepts.
@@ -57,6 +57,14 @@ impl Listener {
             Self::Long(settings) => settings.address,
         }
     }
+
+    /// How it speaks TLS, if it does.
+    pub fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Short(_) => None,
+            Self::Long(settings) => settings.tls.as_ref(),
+        }
+    }
 }
 
 /// A listener.
@@ -65,6 +73,54 @@ impl Listener {
 pub struct ListenerSettings {
     /// Address and port; port 0 is any free one, and the log says which.
     pub address: ListenAddress,
+    /// Serves by TLS 1.2 and 1.3 instead of in clear.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+}
+
+/// A listener's TLS. Its files are read again when they change.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Certificates, chosen by the name that a client asks for (SNI, RFC 6066, section 3): one for
+    /// exactly that name, else one for `*.` above it, else the first.
+    #[schemars(length(min = 1))]
+    pub certificates: Vec<CertificateFiles>,
+    /// Whether clients show certificates of their own.
+    #[serde(default)]
+    pub client_auth: Option<ClientAuth>,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateFiles {
+    /// PEM: the certificate, and what leads from it to an authority, in that order.
+    pub cert: FilePath,
+    /// PEM: its private key, not encrypted.
+    pub key: FilePath,
+}
+
+/// Certificates of clients.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientAuth {
+    /// PEM: the authorities that clients' certificates are signed by.
+    pub ca: FilePath,
+    /// Whether a client may do without.
+    #[serde(default)]
+    pub mode: ClientAuthMode,
+}
+
+/// Whether a client may do without a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuthMode {
+    /// It may; one that it shows must be good.
+    Optional,
+    /// It may not.
+    #[default]
+    Required,
 }
 
 /// Bounds on what a request may bring.

@@ -1,5 +1,6 @@
 //! The living whole: what is live now, how it becomes something else, and whether it is well.
 
+mod certificates;
 mod fingerprint;
 pub mod health;
 mod load;
@@ -95,6 +96,7 @@ impl Gateway {
         let Loaded { snapshot, fingerprint, .. } = loaded;
         let now = SystemTime::now().into();
         metrics.loaded(seconds(now));
+        certificates::measure(snapshot.serving(), &metrics);
         Arc::new(Self {
             file,
             begun_with: snapshot.serving().clone(),

@@ -2,8 +2,12 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::{Gateway, Loaded, fingerprint::Fingerprint, load, seconds};
-use crate::{compile::Serving, config::diagnostic::Diagnostic, model::Timestamp};
+use super::{Gateway, Loaded, certificates, fingerprint::Fingerprint, load, seconds};
+use crate::{
+    compile::{Listen, Serving},
+    config::diagnostic::Diagnostic,
+    model::Timestamp,
+};
 
 /// What asked for a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +86,7 @@ impl Gateway {
         let generation = snapshot.generation();
         let restart = needs_restart(&self.begun_with, snapshot.serving());
         self.logging.change(snapshot.log());
+        certificates::measure(snapshot.serving(), &self.metrics);
         self.live.store(Arc::new(snapshot));
         self.metrics.reloaded(seconds(SystemTime::now().into()));
         *self.seen.lock() = fingerprint;
@@ -174,7 +179,8 @@ fn needs_restart(begun: &Serving, now: &Serving) -> Vec<&'static str> {
     let secret =
         |serving: &Serving| serving.admin.token.as_ref().map(|token| token.expose().to_vec());
     let mut keys = Vec::new();
-    if begun.listen != now.listen {
+    let same = |(begun, now): (&Listen, &Listen)| begun.is_like(now);
+    if begun.listen.len() != now.listen.len() || !begun.listen.iter().zip(&now.listen).all(same) {
         keys.push("server.listen");
     }
     if begun.workers != now.workers {

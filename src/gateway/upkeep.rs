@@ -5,11 +5,23 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::Gateway;
+use super::{Gateway, certificates};
 use crate::{observe::Metrics, sources::Memory};
 
 /// How often what is out of date is dropped.
 const PERIOD: Duration = Duration::from_secs(60);
+
+/// How often a certificate that ends soon is warned of.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Warns once a day of certificates that end soon, for as long as the gateway lives.
+pub async fn warn_of_ends(gateway: Arc<Gateway>) {
+    let mut days = tokio::time::interval_at(tokio::time::Instant::now() + DAY, DAY);
+    loop {
+        days.tick().await;
+        certificates::warn(gateway.snapshot().serving(), SystemTime::now().into());
+    }
+}
 
 /// Drops what is out of date for as long as the gateway lives.
 pub async fn keep_up(gateway: Arc<Gateway>) {

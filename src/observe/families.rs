@@ -93,6 +93,8 @@ families! {
         "Counters held in memory.";
     HEADERS_STRIPPED = Counter "headers_stripped_total" ["kind"]
         "Request headers that did not go upstream: identity, forwarding, alias, hop.";
+    CERTIFICATE_EXPIRY = Gauge "certificate_expiry_timestamp_seconds" ["name"]
+        "When the certificate that listeners show for a name ends (Unix time).";
     LOG_LINES_DROPPED = Counter "log_lines_dropped_total" []
         "Log lines dropped because the writer did not keep up.";
     BUILD = Gauge "build_info" ["version", "revision"]

@@ -38,6 +38,7 @@ pub struct Metrics {
     reload_failure: IntCounter,
     last_reload_successful: IntGauge,
     last_reload_success: Gauge,
+    certificate_expiry: GaugeVec,
     log_lines_dropped: IntCounter,
     /// Requests being answered now.
     pub in_flight: IntGauge,
@@ -74,6 +75,7 @@ impl Metrics {
             reload_failure: reloads.with_label_values(&["failure"]),
             last_reload_successful: add.gauge(&families::LAST_RELOAD_SUCCESSFUL)?,
             last_reload_success: add.float(&families::LAST_RELOAD_SUCCESS)?,
+            certificate_expiry: add.floats(&families::CERTIFICATE_EXPIRY)?,
             log_lines_dropped: add.counter(&families::LOG_LINES_DROPPED)?,
             in_flight: add.gauge(&families::IN_FLIGHT)?,
             overhead: add.histogram(&families::OVERHEAD)?,
@@ -140,6 +142,18 @@ impl Metrics {
     pub fn loaded(&self, at: f64) {
         self.last_reload_successful.set(1);
         self.last_reload_success.set(at);
+    }
+
+    /// Says when certificates end (Unix time), by their name; of several with one name the first to
+    /// end counts.
+    pub fn certificates<'n>(&self, ends: impl Iterator<Item = (&'n str, f64)>) {
+        self.certificate_expiry.reset();
+        for (name, end) in ends {
+            let gauge = self.certificate_expiry.with_label_values(&[name]);
+            if gauge.get() == 0.0 || end < gauge.get() {
+                gauge.set(end);
+            }
+        }
     }
 
     /// Counts a reload that was refused.

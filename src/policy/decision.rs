@@ -157,6 +157,8 @@ pub enum Denial {
         /// What `Allow` says.
         allow: Vec<Method>,
     },
+    /// The request is for another name than its TLS handshake was.
+    Misdirected,
     /// No credential was presented.
     MissingCredentials {
         /// The route's schemes.

@@ -135,6 +135,11 @@ impl Denial {
             Self::UpstreamTimeout => {
                 Problem::new(504, "upstream_timeout", "The upstream did not answer in time")
             }
+            Self::Misdirected => Problem::new(
+                421,
+                "misdirected",
+                "The request is for another host than its TLS connection",
+            ),
             Self::UriTooLong => Problem::new(414, "uri_too_long", "The request target is too long"),
         }
     }
@@ -160,6 +165,7 @@ impl Denial {
             Self::InvalidCredentials { .. } => "invalid_credentials",
             Self::InvalidToken { fault, .. } => fault.as_str(),
             Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::Misdirected => "misdirected",
             Self::MissingCredentials { .. } => "missing_credentials",
             Self::MissingPermissions { .. } => "missing_permissions",
             Self::MissingRole { .. } => "missing_role",

@@ -22,12 +22,13 @@ pub(super) async fn serve(
     proxy: Arc<HttpProxy<Phases>>,
     gateway: Arc<Gateway>,
     stop: ShutdownWatch,
+    handshake: Option<Handshake>,
 ) {
     let snapshot = gateway.snapshot();
     let limits = snapshot.limits();
     let clock = Arc::new(Clock::new(limits.idle_timeout, limits.header_timeout));
     drop(snapshot);
-    let mut stream: Stream = Box::new(Guarded::new(stream, clock.clone()));
+    let mut stream: Stream = Box::new(Guarded::new(stream, clock.clone(), handshake));
     let mut settings = None;
     loop {
         let mut session = ServerSession::new_http1(stream);
@@ -44,9 +45,14 @@ pub(super) async fn serve(
     }
 }
 
-/// The clock of the connection that a session is on.
-pub(super) fn clock(session: &Session) -> Option<Arc<Clock>> {
-    let stream = session.as_downstream().stream()?;
-    let guarded = stream.as_ref().as_any().downcast_ref::<Guarded>()?;
-    Some(guarded.clock().clone())
+/// What a connection's handshake was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Handshake {
+    /// Whether the client was asked for a certificate.
+    pub asks_client: bool,
+}
+
+/// The connection that a session is on.
+pub(super) fn of(session: &Session) -> Option<&Guarded> {
+    session.as_downstream().stream()?.as_ref().as_any().downcast_ref()
 }

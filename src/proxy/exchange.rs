@@ -18,6 +18,7 @@ use crate::{
     policy::{
         Decision, Denial, Permit, Verdict,
         forward::ResponsePlan,
+        request::Scheme,
         rules::{Action, Forwarding, Route},
     },
 };
@@ -41,6 +42,8 @@ pub(super) struct Exchange {
     pub client: Option<IpAddr>,
     /// The port of the listener that it came in by.
     pub port: u16,
+    /// How the listener was reached.
+    pub scheme: Scheme,
     /// The connection's clock.
     pub clock: Option<Arc<Clock>>,
     /// The route that governs it.
@@ -176,6 +179,7 @@ impl Exchange {
             peer: None,
             client: None,
             port: 0,
+            scheme: Scheme::Http,
             clock: None,
             route: None,
             principal: None,

@@ -1,12 +1,18 @@
 //! From the received bytes to what the judge is shown.
 
 use http::{HeaderName, HeaderValue};
-use pingora::proxy::Session;
+use pingora::{
+    protocols::{Ssl as _, tls::TlsRef},
+    proxy::Session,
+};
 
 use super::{
+    connection,
     exchange::{Exchange, ReadHead},
     framing::{self, Body},
+    guarded::Guarded,
     reply::Connection,
+    tls,
 };
 use crate::{
     gateway::RequestId,
@@ -36,8 +42,19 @@ pub(super) fn read(session: &Session, exchange: &mut Exchange) -> Result<(), Den
         .server_addr()
         .and_then(|address| address.as_inet())
         .map_or(0, |address| address.port());
+    let connection = connection::of(session);
+    let handshake = connection.and_then(Guarded::handshake);
+    if handshake.is_some() {
+        exchange.scheme = Scheme::Https;
+    }
     let raw = session.as_downstream().to_h1_raw();
     let head = framing::read(&raw, exchange.snapshot.limits())?;
+    if handshake.is_some_and(|handshake| handshake.asks_client) {
+        let asked = connection.and_then(Guarded::get_ssl).and_then(TlsRef::server_name);
+        if !tls::is_for(head.host, asked) {
+            return Err(Denial::Misdirected);
+        }
+    }
     exchange.head = Some(ReadHead::keep(&raw, &head));
     Ok(())
 }
@@ -73,7 +90,7 @@ pub(super) async fn decide(session: &Session, exchange: &mut Exchange) -> Result
         host: head.host(),
         headers: &header.headers,
         peer,
-        scheme: Scheme::Http,
+        scheme: exchange.scheme,
         port: exchange.port,
     };
     let mut facts =

@@ -25,7 +25,10 @@ use tokio::{
     time::Sleep,
 };
 
-use super::clock::{Clock, Overdue};
+use super::{
+    clock::{Clock, Overdue},
+    connection::Handshake,
+};
 
 /// How long a client that is still sending is listened to after its answer.
 const LINGER: Duration = Duration::from_secs(2);
@@ -47,12 +50,25 @@ pub(super) struct Guarded {
     linger_until: Option<Instant>,
     /// What the client sent ahead.
     ahead: Vec<u8>,
+    /// How it was secured; absent in clear.
+    handshake: Option<Handshake>,
 }
 
 impl Guarded {
-    pub fn new(stream: Stream, clock: Arc<Clock>) -> Self {
-        let stream = BufWriter::with_capacity(TOGETHER, stream);
-        Self { stream, clock, alarm: Alarm::default(), linger_until: None, ahead: Vec::new() }
+    pub fn new(stream: Stream, clock: Arc<Clock>, handshake: Option<Handshake>) -> Self {
+        Self {
+            stream: BufWriter::with_capacity(TOGETHER, stream),
+            clock,
+            alarm: Alarm::default(),
+            linger_until: None,
+            ahead: Vec::new(),
+            handshake,
+        }
+    }
+
+    /// How it was secured; absent in clear.
+    pub const fn handshake(&self) -> Option<Handshake> {
+        self.handshake
     }
 
     /// The connection's clock.
@@ -292,7 +308,7 @@ mod tests {
         let (client, server) = tokio::io::duplex(16);
         let clock =
             Arc::new(Clock::new(Duration::from_millis(idle), Duration::from_millis(header)));
-        (client, Guarded::new(Box::new(server), clock.clone()), clock)
+        (client, Guarded::new(Box::new(server), clock.clone(), None), clock)
     }
 
     #[tokio::test]

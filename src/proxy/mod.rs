@@ -18,6 +18,7 @@ mod progress;
 mod reply;
 pub mod serve;
 mod settle;
+mod tls;
 
 use std::{
     sync::Arc,
@@ -130,7 +131,7 @@ impl ProxyHttp for Phases {
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
-        exchange.clock = connection::clock(session);
+        exchange.clock = connection::of(session).map(|guarded| guarded.clock().clone());
         // HTTP/1.0 knows no interim answers (RFC 9110, section 15.2).
         let is_old = session.req_header().version == Version::HTTP_10;
         session.set_ignore_info_resp(is_old);

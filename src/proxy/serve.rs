@@ -11,8 +11,16 @@ use pingora::{
 use prometheus::IntGauge;
 use tokio::sync::{mpsc, watch};
 
-use super::{Phases, connection, listen::Bound};
-use crate::gateway::Gateway;
+use super::{
+    Phases,
+    connection::{self, Handshake},
+    listen::Bound,
+    tls,
+};
+use crate::{
+    compile::{Listen, TlsTerms},
+    gateway::{Gateway, Snapshot},
+};
 
 /// Connections to upstreams that are kept for reuse, over all targets. Too few of them are the
 /// costliest mistake there is: a connection per request.
@@ -45,8 +53,10 @@ pub async fn serve(
     let proxy = Arc::new(proxy(&gateway));
     let (tell, told) = watch::channel(false);
     let (alive, mut gone) = mpsc::channel::<()>(1);
-    for bound in sockets {
+    let listen = gateway.begun_with().listen.clone();
+    for (index, (bound, begun)) in sockets.into_iter().zip(listen).enumerate() {
         let door = Door {
+            security: Security { index, begun },
             listener: tokio::net::TcpListener::from_std(bound.socket)?.into(),
             gauge: gateway.metrics().connections(&bound.address.to_string()),
             proxy: proxy.clone(),
@@ -102,6 +112,7 @@ fn proxy(gateway: &Arc<Gateway>) -> HttpProxy<Phases> {
 /// A listener and what it hands its connections to.
 struct Door {
     listener: Listener,
+    security: Security,
     gauge: IntGauge,
     proxy: Arc<HttpProxy<Phases>>,
     gateway: Arc<Gateway>,
@@ -135,17 +146,23 @@ impl Door {
             tracing::debug!(%error, "a connection was gone before it was served");
             return;
         }
-        let open = Open::new(&self.gauge);
-        let alive = self.alive.clone();
-        let work = connection::serve(
-            Box::new(stream),
-            self.proxy.clone(),
-            self.gateway.clone(),
-            self.stop.clone(),
-        );
+        let held = (Open::new(&self.gauge), self.alive.clone());
+        let (proxy, gateway) = (self.proxy.clone(), self.gateway.clone());
+        let mut stop = self.stop.clone();
+        let Some(terms) = self.security.terms(&gateway.snapshot()) else {
+            tokio::spawn(async move {
+                connection::serve(Box::new(stream), proxy, gateway, stop, None).await;
+                drop(held);
+            });
+            return;
+        };
         tokio::spawn(async move {
-            work.await;
-            drop((open, alive));
+            let limit = gateway.snapshot().limits().header_timeout;
+            if let Some(stream) = tls::accept(stream, &terms, limit, &mut stop).await {
+                let handshake = Handshake { asks_client: terms.asks_clients };
+                connection::serve(stream, proxy, gateway, stop, Some(handshake)).await;
+            }
+            drop(held);
         });
     }
 
@@ -153,6 +170,23 @@ impl Door {
         tracing::warn!(event = "accept_failed", %error, "a connection could not be accepted");
         // Without a descriptor left the next attempt would fail at once, and so for ever.
         tokio::time::sleep(EXHAUSTED).await;
+    }
+}
+
+/// Whether a listener speaks TLS, and how.
+struct Security {
+    /// Its place in `server.listen`.
+    index: usize,
+    /// As the socket was made.
+    begun: Listen,
+}
+
+impl Security {
+    /// The terms of a handshake that begins now: those of the live configuration, unless the
+    /// listener is another one there, which waits for a restart.
+    fn terms(&self, live: &Snapshot) -> Option<Arc<TlsTerms>> {
+        let now = live.serving().listen.get(self.index).filter(|now| now.is_like(&self.begun));
+        now.unwrap_or(&self.begun).tls.clone()
     }
 }
 

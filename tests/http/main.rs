@@ -23,5 +23,6 @@ mod self_test;
 mod settings;
 mod sse;
 mod store;
+mod tls;
 mod twin;
 mod websocket;

@@ -90,6 +90,7 @@ pub fn all() -> Vec<Refusal> {
             (Denial::InvalidToken { fault, challenges: challenges() }, name)
         }),
         MethodNotAllowed => Denial::MethodNotAllowed { allow: vec![Method::GET] },
+        Misdirected => Denial::Misdirected,
         MissingCredentials => Denial::MissingCredentials { challenges: challenges() },
         MissingPermissions => Denial::MissingPermissions {
             missing: vec![Permission::from("…")],

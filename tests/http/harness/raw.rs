@@ -5,11 +5,40 @@ use std::net::{SocketAddr, TcpStream};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Answer, PATIENCE};
+use super::{Answer, PATIENCE, tls::Secure};
+
+/// What bytes go through.
+enum Wire {
+    Clear(TcpStream),
+    Secure(Secure),
+}
+
+impl Wire {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Clear(socket) => socket,
+            Self::Secure(secure) => secure.socket(),
+        }
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::Clear(socket) => socket.write_all(bytes),
+            Self::Secure(secure) => secure.write_all(bytes).and_then(|()| secure.flush()),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Clear(socket) => socket.read(buffer),
+            Self::Secure(secure) => secure.read(buffer),
+        }
+    }
+}
 
 /// One connection.
 pub struct Raw {
-    stream: TcpStream,
+    stream: Wire,
     /// Read from the socket, not yet taken.
     waiting: Vec<u8>,
 }
@@ -23,7 +52,11 @@ impl Raw {
     pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, waiting: Vec::new() }
+        Self { stream: Wire::Clear(stream), waiting: Vec::new() }
+    }
+
+    pub fn secure(secure: Secure) -> Self {
+        Self { stream: Wire::Secure(secure), waiting: Vec::new() }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
@@ -38,12 +71,12 @@ impl Raw {
 
     /// The same connection once more, to send while the answer is waited for.
     pub fn other(&self) -> Self {
-        Self::over(self.stream.try_clone().unwrap())
+        Self::over(self.stream.socket().try_clone().unwrap())
     }
 
     /// Everything that was to be sent has been.
     pub fn finish(&mut self) -> &mut Self {
-        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+        let _ = self.stream.socket().shutdown(std::net::Shutdown::Write);
         self
     }
 
@@ -130,12 +163,12 @@ impl Raw {
 
     /// Whether the other side has answered or closed; does not wait.
     pub fn has_ended(&mut self) -> bool {
-        self.stream.set_nonblocking(true).unwrap();
-        let ended = match self.stream.peek(&mut [0]) {
+        self.stream.socket().set_nonblocking(true).unwrap();
+        let ended = match self.stream.socket().peek(&mut [0]) {
             Ok(_) => true,
             Err(error) => error.kind() != ErrorKind::WouldBlock,
         };
-        self.stream.set_nonblocking(false).unwrap();
+        self.stream.socket().set_nonblocking(false).unwrap();
         ended
     }
 
@@ -155,7 +188,8 @@ impl Raw {
         std::mem::replace(&mut self.waiting, rest)
     }
 
-    /// Reads once; false at the end. A reset is an end as well: that is how a refused body is cut off.
+    /// Reads once; false at the end. A reset is an end as well: that is how a refused body is cut off. So is an alert of
+    /// TLS: that is how a client's certificate is refused.
     fn fill(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
         match self.stream.read(&mut buffer) {
@@ -165,7 +199,13 @@ impl Raw {
                 true
             }
             Err(error)
-                if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) =>
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionReset
+                        | ErrorKind::BrokenPipe
+                        | ErrorKind::UnexpectedEof
+                        | ErrorKind::InvalidData
+                ) =>
             {
                 false
             }

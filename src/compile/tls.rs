@@ -1,0 +1,308 @@
+//! `server.listen[].tls`: certificates, their keys, and the authorities of clients' certificates.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::ring::{self, sign::any_supported_type},
+    server::{
+        ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+        danger::ClientCertVerifier,
+    },
+    sign::CertifiedKey,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use x509_parser::{extensions::GeneralName, parse_x509_certificate};
+
+use super::{Input, faults::Faults, serving::Listen};
+use crate::{
+    config::{
+        codes,
+        document::Site,
+        server::{CertificateFiles, ClientAuth, ClientAuthMode, Tls},
+        values::ListenAddress,
+    },
+    model::Timestamp,
+};
+
+/// How long before its end a certificate is warned of.
+const SOON: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How a listener speaks TLS.
+pub struct TlsTerms {
+    /// For each handshake.
+    pub config: Arc<ServerConfig>,
+    /// Whether clients are asked for a certificate, so that the name in the handshake must be that
+    /// of the request.
+    pub asks_clients: bool,
+    /// The certificates, for the metrics and for warnings.
+    pub certificates: Vec<Validity>,
+}
+
+impl fmt::Debug for TlsTerms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsTerms")
+            .field("asks_clients", &self.asks_clients)
+            .field("certificates", &self.certificates)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long a certificate is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// The first name that it is for; its file where it names none.
+    pub name: Arc<str>,
+    /// When it ends.
+    pub ends: Timestamp,
+}
+
+impl Validity {
+    /// Whether it ends soon, and is worth a word; or what is wrong with it already.
+    pub fn warning(&self, now: Timestamp) -> Option<String> {
+        let Self { name, ends } = self;
+        if *ends <= now {
+            Some(format!("the certificate of `{name}` has expired"))
+        } else if *ends <= now + SOON {
+            let days = ends.since(now).as_secs() / (24 * 60 * 60);
+            Some(format!("the certificate of `{name}` expires in {days} days"))
+        } else {
+            None
+        }
+    }
+}
+
+/// Reads the listeners.
+pub(super) fn listeners(input: &Input<'_>, faults: &mut Faults) -> Vec<Listen> {
+    let at = input.root().key("server").key("listen");
+    let Some(listen) = &input.config.server.listen else {
+        return vec![Listen { address: ListenAddress::loopback(8080).0, tls: None }];
+    };
+    let written = listen.as_slice().iter().enumerate().map(|(index, listener)| {
+        let at = at.item(index).key("tls");
+        let tls = listener.tls().and_then(|tls| compile(input, tls, at, faults));
+        Listen { address: listener.address().0, tls: tls.map(Arc::new) }
+    });
+    written.collect()
+}
+
+fn compile(input: &Input<'_>, tls: &Tls, at: Site<'_>, faults: &mut Faults) -> Option<TlsTerms> {
+    let verifier = match &tls.client_auth {
+        None => Some(None),
+        Some(auth) => verifier(input, auth, at.key("client_auth"), faults).map(Some),
+    };
+    let certificates = certificates(input, tls, at.key("certificates"), faults);
+    let (verifier, (certificates, validities)) = (verifier?, certificates?);
+    let versions = &[&rustls::version::TLS13, &rustls::version::TLS12];
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(versions)
+        .inspect_err(|error| {
+            faults.fault(codes::UNUSABLE_CERTIFICATE, at, error.to_string());
+        })
+        .ok()?;
+    let asks_clients = verifier.is_some();
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(certificates));
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    if asks_clients {
+        // A resumed session would not be checked against the authorities again.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
+    Some(TlsTerms { config: Arc::new(config), asks_clients, certificates: validities })
+}
+
+fn verifier(
+    input: &Input<'_>,
+    auth: &ClientAuth,
+    at: Site<'_>,
+    faults: &mut Faults,
+) -> Option<Arc<dyn ClientCertVerifier>> {
+    let mut roots = RootCertStore::empty();
+    let refuse = |faults: &mut Faults, why: String| {
+        faults
+            .fault(codes::UNUSABLE_CERTIFICATE, at.key("ca"), why)
+            .help("the file holds the authorities' certificates as PEM");
+    };
+    for certificate in CertificateDer::pem_slice_iter(input.file(&auth.ca)?) {
+        let added = match certificate {
+            Ok(certificate) => roots.add(certificate).map_err(|error| error.to_string()),
+            Err(_) => Err("a PEM section is damaged".to_owned()),
+        };
+        if let Err(why) = added {
+            refuse(faults, format!("an authority cannot be used: {why}"));
+            return None;
+        }
+    }
+    if roots.is_empty() {
+        refuse(faults, "the file holds no certificate".to_owned());
+        return None;
+    }
+    let provider = Arc::new(ring::default_provider());
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let builder = match auth.mode {
+        ClientAuthMode::Optional => builder.allow_unauthenticated(),
+        ClientAuthMode::Required => builder,
+    };
+    match builder.build() {
+        Ok(verifier) => Some(verifier),
+        Err(error) => {
+            refuse(faults, format!("clients' certificates cannot be checked: {error}"));
+            None
+        }
+    }
+}
+
+fn certificates(
+    input: &Input<'_>,
+    tls: &Tls,
+    at: Site<'_>,
+    faults: &mut Faults,
+) -> Option<(Certificates, Vec<Validity>)> {
+    let mut all = Certificates::default();
+    let mut validities: Vec<Validity> = Vec::new();
+    let mut sound = true;
+    for (index, files) in tls.certificates.iter().enumerate() {
+        let at = at.item(index);
+        let Some(Certificate { key, names, ends }) = certificate(input, files, at, faults) else {
+            sound = false;
+            continue;
+        };
+        let name = names.first().cloned();
+        let name = name.unwrap_or_else(|| files.cert.as_path().display().to_string());
+        let validity = Validity { name: name.into(), ends };
+        if let Some(warning) = validity.warning(input.circumstances.now) {
+            faults
+                .warning(codes::CERTIFICATE_EXPIRES, at.key("cert"), warning)
+                .help("put a new one in its place; the files are read again when they change");
+        }
+        if names.is_empty() && index > 0 {
+            faults
+                .warning(
+                    codes::UNUSABLE_CERTIFICATE,
+                    at.key("cert"),
+                    "the certificate names no host, so no client will ever be shown it",
+                )
+                .help("only the first of the list is for clients that ask for no known name");
+        }
+        validities.push(validity);
+        all.add(key, names);
+    }
+    sound.then_some((all, validities))
+}
+
+/// A certificate with its key.
+struct Certificate {
+    key: Arc<CertifiedKey>,
+    /// The names that it is for, in lower case.
+    names: Vec<String>,
+    ends: Timestamp,
+}
+
+fn certificate(
+    input: &Input<'_>,
+    files: &CertificateFiles,
+    at: Site<'_>,
+    faults: &mut Faults,
+) -> Option<Certificate> {
+    let (cert, key) = (input.file(&files.cert), input.file(&files.key));
+    let (cert, key) = (cert?, key?);
+    let mut refuse = |key: &str, code: &'static str, why: String, help: &str| {
+        faults.fault(code, at.key(key), why).help(help);
+    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(cert).collect();
+    let chain = chain.unwrap_or_default();
+    let Some((names, ends)) = chain.first().and_then(|leaf| facts(leaf)) else {
+        let help = "the file holds PEM sections `CERTIFICATE`, the server's own first";
+        let why = "the file holds no certificate that can be read".to_owned();
+        refuse("cert", codes::UNUSABLE_CERTIFICATE, why, help);
+        return None;
+    };
+    let private = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
+        let encrypted = key.windows(9).any(|word| word == b"ENCRYPTED");
+        let why = if encrypted { "the key is encrypted" } else { "the file holds no private key" };
+        why.to_owned()
+    });
+    let signing = private.and_then(|private| {
+        any_supported_type(&private)
+            .map_err(|_| "the key is of a kind that TLS has no use for".to_owned())
+    });
+    let signing = match signing {
+        Ok(signing) => signing,
+        Err(why) => {
+            let help =
+                "it is an RSA, ECDSA (P-256, P-384) or Ed25519 key as PEM, without a password";
+            refuse("key", codes::UNUSABLE_KEY, why, help);
+            return None;
+        }
+    };
+    let key = CertifiedKey::new(chain, signing);
+    match key.keys_match() {
+        // Unknown is a kind of key that cannot say its public half.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
+        Err(_) => {
+            let why = "the key is not that of the certificate".to_owned();
+            let help = "name the key that the certificate was requested with; \
+                        the server's own certificate comes first in `cert`";
+            refuse("key", codes::UNUSABLE_KEY, why, help);
+            return None;
+        }
+    }
+    Some(Certificate { key: Arc::new(key), names, ends })
+}
+
+/// The DNS names of a certificate, and its end.
+fn facts(der: &CertificateDer<'_>) -> Option<(Vec<String>, Timestamp)> {
+    let (_, certificate) = parse_x509_certificate(der).ok()?;
+    let ends = Timestamp::from_seconds(certificate.validity().not_after.timestamp());
+    let alternatives = certificate.subject_alternative_name().ok().flatten();
+    let names = alternatives.into_iter().flat_map(|names| &names.value.general_names);
+    let names = names.filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        _ => None,
+    });
+    Some((names.collect(), ends))
+}
+
+/// Certificates by the names that they are for.
+#[derive(Debug, Default)]
+struct Certificates {
+    /// By name; `*.` and the rest of it for a wildcard. Of several the first that the client can
+    /// check is shown.
+    named: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    first: Vec<Arc<CertifiedKey>>,
+}
+
+impl Certificates {
+    fn add(&mut self, key: Arc<CertifiedKey>, names: Vec<String>) {
+        for name in names {
+            self.named.entry(name).or_default().push(key.clone());
+        }
+        self.first.push(key);
+    }
+
+    fn find(&self, name: &str) -> Option<&Vec<Arc<CertifiedKey>>> {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        self.named.get(&name).or_else(|| {
+            // A wildcard stands for one label (RFC 6125, section 6.4.3).
+            let (_, rest) = name.split_once('.')?;
+            self.named.get(&format!("*.{rest}"))
+        })
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let named = hello.server_name().and_then(|name| self.find(name));
+        let schemes = hello.signature_schemes();
+        let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
+        let among = |keys: &Vec<Arc<CertifiedKey>>| keys.iter().find(fits).cloned();
+        named.and_then(among).or_else(|| among(&self.first))
+    }
+}
+
+#[cfg(test)]
+mod tests;
