@@ -24,8 +24,7 @@ use portcullis::{
         Decision, Policy, RequestFacts, Trail, Verdict, authn::keys::SigningKey, client::Received,
         decide, request::Scheme,
     },
-    sources::{Live, Memory},
-    token::signer,
+    sources::{Live, Memory, provider},
 };
 use serde_json::json;
 
@@ -154,7 +153,8 @@ fn with_tokens() -> Vec<HeaderMap> {
             "iss": ISSUER, "aud": "bench", "sub": format!("user-{number}"), "iat": now,
             "exp": now + 36_000, "roles": ["user"], "permissions": ["read:items", "write:items"],
         });
-        let token = signer::sign(&key, claims.as_object().expect("an object")).expect("a token");
+        let token =
+            provider::sign(&key, "JWT", claims.as_object().expect("an object")).expect("a token");
         let mut headers = headers();
         let value = HeaderValue::try_from(format!("Bearer {token}")).expect("a header value");
         headers.insert(header::AUTHORIZATION, value);

@@ -158,7 +158,7 @@ fn plan_of_a_browsers_request(bencher: Bencher<'_, '_>) {
     let (facts, identity, forwarding, route) =
         (facts(&headers), identity(), forwarding(), route(vec![]));
     let scope = Scope { principal: Some(&alice), facts: &facts, params: &PARAMS };
-    bencher.bench(|| request::plan(&route, &forwarding, &identity, black_box(&scope), None));
+    bencher.bench(|| request::plan(&route, &forwarding, &identity, black_box(&scope), None, None));
 }
 
 #[divan::bench]

@@ -18,8 +18,7 @@ use portcullis::{
         },
         digest::Digest,
     },
-    sources::signatures::Signatures,
-    token::signer,
+    sources::{provider, signatures::Signatures},
 };
 use serde_json::{Map, json};
 
@@ -93,7 +92,7 @@ fn recall(bencher: Bencher<'_, '_>) {
                 "jti": "x".repeat(200), "roles": ["user"], "exp": 4_102_444_800_u64});
             let mut claims: Map<_, _> = claims.as_object().cloned().unwrap();
             claims.insert("sub".to_owned(), json!(number.to_string()));
-            let token = signer::sign(&key, &claims).unwrap();
+            let token = provider::sign(&key, "JWT", &claims).unwrap();
             let jws = Jws::parse(&token, Digest::of(token.as_bytes())).unwrap();
             signatures.verify(&terms, &jws).unwrap();
             token

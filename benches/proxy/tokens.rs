@@ -6,7 +6,7 @@ use std::{
 };
 
 use jsonwebtoken::Algorithm;
-use portcullis::{policy::authn::keys::SigningKey, token::signer};
+use portcullis::{policy::authn::keys::SigningKey, sources::provider};
 use serde_json::json;
 
 use crate::Outcome;
@@ -30,7 +30,7 @@ pub fn thousand() -> Outcome<Vec<String>> {
             "exp": now + 36_000, "roles": ["user"], "permissions": ["read:items", "write:items"],
         });
         let claims = claims.as_object().ok_or("no claims")?;
-        Ok(signer::sign(&key, claims)?)
+        Ok(provider::sign(&key, "JWT", claims)?)
     };
     (0..1000).map(token).collect()
 }

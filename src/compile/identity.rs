@@ -1,5 +1,7 @@
 //! `identity`: what upstreams are told about a principal, and what no client may tell them.
 
+use std::sync::Arc;
+
 use http::HeaderName;
 
 use super::{Input, faults::Faults, headers, routes::Routes};
@@ -10,7 +12,7 @@ use crate::{
         values::{Header, Template as Written},
     },
     policy::{
-        forward::{IdentityDefinition, IdentityTerms, Template, told_by_route},
+        forward::{AssertionTerms, IdentityDefinition, IdentityTerms, Template, told_by_route},
         rules::Action,
     },
 };
@@ -26,6 +28,7 @@ const USUAL: [(&str, &str); 4] = [
 /// Reads `identity`; the routes add the names by which they tell of a principal.
 pub(super) fn compile(
     input: &Input<'_>,
+    assertion: Option<Arc<AssertionTerms>>,
     routes: Option<&Routes>,
     faults: &mut Faults,
 ) -> Option<IdentityTerms> {
@@ -56,6 +59,7 @@ pub(super) fn compile(
     });
     Some(IdentityTerms::new(IdentityDefinition {
         headers: headers?,
+        assertion,
         accept: accept?,
         strip: strip?,
         told_by_routes: told_by_routes.collect(),

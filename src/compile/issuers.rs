@@ -14,9 +14,12 @@ use crate::{
         issuers::{Grants as WrittenGrants, Issuer, UserRule as WrittenUserRule},
     },
     model::{IssuerName, Role},
-    policy::authn::{
-        jwt::{ClaimPaths, Grants, IssuerTerms, UserRule, normal_type},
-        keys::{KeyFault, KeySet, VerifyingKey},
+    policy::{
+        authn::{
+            jwt::{ClaimPaths, Grants, IssuerTerms, UserRule, normal_type},
+            keys::{KeyFault, KeySet, VerifyingKey},
+        },
+        forward::assertion::ASSERTION_TYPE,
     },
 };
 
@@ -25,9 +28,6 @@ use crate::{
 pub(super) struct Issuers {
     terms: Vec<Arc<IssuerTerms>>,
 }
-
-/// The JOSE `typ` of what the gateway tells apps about callers.
-const ASSERTION_TYPE: &str = "portcullis-assertion+jwt";
 
 /// Reads `authentication.jwt`.
 pub(super) fn compile(input: &Input<'_>, roles: &Roles<'_>, faults: &mut Faults) -> Issuers {
@@ -62,8 +62,8 @@ fn refuse_assertions(issuer: &Issuer, at: Site<'_>, faults: &mut Faults) {
 
 impl Issuers {
     /// Adds the gateway's own.
-    pub fn add(&mut self, own: IssuerTerms) {
-        self.terms.push(Arc::new(own));
+    pub fn add(&mut self, own: Arc<IssuerTerms>) {
+        self.terms.push(own);
     }
 
     /// All of them, in the order of the file.

@@ -2,6 +2,7 @@
 //! nothing: files were read and names looked up by whoever calls.
 
 mod api_keys;
+mod assertion;
 mod cors;
 mod demonstration;
 mod faults;
@@ -151,18 +152,21 @@ fn compile_into(
     let keys = api_keys::keys(&input, &roles, &plans, faults);
     let mut issuers = issuers::compile(&input, &roles, faults);
     let own = token::compile(&input, faults);
-    let issuing = own.map(|own| {
-        issuers.add(own.issuer);
-        own.issuing
-    });
+    if let Some(own) = &own {
+        issuers.add(Arc::clone(&own.issuer));
+    }
+    let tokens = own.as_ref().map(|own| own.keys.as_slice()).unwrap_or_default();
+    let assertion = assertion::compile(&input, tokens, faults);
     let failure_limit = limits::failure_limit(&input, faults);
     let login_limit = limits::login_limit(&input, faults);
     let mut upstreams = upstreams::compile(&input, faults);
     let key_method = api_keys::method(&input, faults);
     let mut methods = routes::access::Methods::new(&input, &issuers, key_method, faults);
-    let ground = routes::Ground::new(&input, &roles, &plans, issuing.as_deref(), faults);
-    let routes = ground.compile(&mut upstreams, &mut methods, faults);
-    let identity = identity::compile(&input, routes.as_ref(), faults);
+    let ground = routes::Ground::new(&input, &roles, &plans, faults);
+    let routes =
+        ground.compile(own.as_ref(), assertion.as_ref(), &mut upstreams, &mut methods, faults);
+    let assertion = assertion.map(|assertion| assertion.terms);
+    let identity = identity::compile(&input, assertion, routes.as_ref(), faults);
     // With a reference mistyped, what it meant would seem to be held by nobody.
     if !faults.any_fault() && !loaded.is_faulty() {
         survey::warn(&input, &roles, faults);
@@ -177,7 +181,7 @@ fn compile_into(
         accounts: Arc::new(Accounts::new(users, keys)),
         roles: roles.graph,
         identity: identity?,
-        issuing,
+        issuing: own.map(|own| own.issuing),
         failure_limit: failure_limit.map(Arc::new),
         login_limit,
         counters: usize::try_from(config.rate_limits.keys).unwrap_or(usize::MAX),

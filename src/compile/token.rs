@@ -6,12 +6,17 @@ use jsonwebtoken::Algorithm;
 
 use super::{Input, faults::Faults, secrets};
 use crate::{
-    config::{codes, document::Site, token::Token, values::Algorithm as Written},
+    config::{
+        codes,
+        document::Site,
+        token::Token,
+        values::{Algorithm as Written, FilePath, OneOrMany},
+    },
     model::{IssuerName, Principal},
     policy::{
         authn::{
             jwt::{ClaimPaths, IssuerTerms},
-            keys::{KeyFault, KeySet, SigningKey, published},
+            keys::{KeyFault, KeySet, SigningKey},
         },
         issuing::IssuingTerms,
     },
@@ -22,7 +27,9 @@ pub(super) struct Own {
     /// The terms of the token endpoint.
     pub issuing: Arc<IssuingTerms>,
     /// The terms of its tokens.
-    pub issuer: IssuerTerms,
+    pub issuer: Arc<IssuerTerms>,
+    /// In the order of the file: the first signs, all verify.
+    pub keys: Vec<SigningKey>,
 }
 
 /// Reads `token`.
@@ -40,9 +47,8 @@ pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Option<Own> {
             .help("half an hour is usual: `access_ttl: 30m`");
     }
     let keys = keys(input, token, at, faults)?;
-    let published = published(&keys);
     let verifying = KeySet::new(keys.iter().map(SigningKey::verifying).collect());
-    let signing = keys.into_iter().next()?;
+    let signing = keys.first()?.clone();
     let issuer = IssuerTerms {
         name: IssuerName::from(IssuerTerms::OWN),
         principal_issuer: Principal::local(),
@@ -69,14 +75,12 @@ pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Option<Own> {
         audience: token.audience.as_str().to_owned(),
         access_ttl: token.access_ttl.0,
         key: signing,
-        published,
     });
-    Some(Own { issuing, issuer })
+    Some(Own { issuing, issuer: Arc::new(issuer), keys })
 }
 
 fn judge_paths(token: &Token, at: Site<'_>, faults: &mut Faults) {
-    let Some(jwks) = &token.jwks_path else { return };
-    if token.algorithm.0 == Algorithm::HS256 {
+    if token.jwks_path.is_some() && token.algorithm.0 == Algorithm::HS256 {
         faults
             .fault(
                 codes::CONTRADICTION,
@@ -84,11 +88,6 @@ fn judge_paths(token: &Token, at: Site<'_>, faults: &mut Faults) {
                 "a shared secret has no public key to serve",
             )
             .help("remove `jwks_path`, or sign with `algorithm: EdDSA` and `private_key_file`");
-    }
-    if token.path.as_ref() == Some(jwks) {
-        faults
-            .fault(codes::DUPLICATE, at.key("jwks_path"), "`path` and `jwks_path` are the same")
-            .help("`/.well-known/jwks.json` is usual");
     }
 }
 
@@ -142,9 +141,7 @@ fn keys(
     }
     if let Some(files) = &token.private_key_file {
         let place = at.key("private_key_file");
-        return gather(files.as_slice(), place, faults, |file, at, faults| {
-            usable(SigningKey::from_pem(input.file(file)?, algorithm), at, faults)
-        });
+        return private_keys(input, files, algorithm, place, faults);
     }
     if !input.is_faulty("token") {
         faults
@@ -152,6 +149,19 @@ fn keys(
             .help(format!("add `{wanted}`"));
     }
     None
+}
+
+/// Reads private keys, all of them before any is missed.
+pub(super) fn private_keys(
+    input: &Input<'_>,
+    files: &OneOrMany<FilePath>,
+    algorithm: Algorithm,
+    place: Site<'_>,
+    faults: &mut Faults,
+) -> Option<Vec<SigningKey>> {
+    gather(files.as_slice(), place, faults, |file, at, faults| {
+        usable(SigningKey::from_pem(input.file(file)?, algorithm), at, faults)
+    })
 }
 
 fn gather<T>(

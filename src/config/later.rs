@@ -21,7 +21,6 @@ const LATER: &[(&str, Later)] = &[
     ("authentication.jwt.*.jwks_url", Later::Key),
     ("authentication.jwt.*.refresh", Later::Key),
     ("defaults.streams", Later::Key),
-    ("identity.assertion", Later::Key),
     ("routes.streams", Later::Key),
     ("server.http2", Later::Key),
     ("server.limits.connections", Later::Key),

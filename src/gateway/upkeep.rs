@@ -34,6 +34,7 @@ pub async fn keep_up(gateway: Arc<Gateway>) {
             let now = SystemTime::now().into();
             snapshot.memory().counters.sweep(now);
             snapshot.memory().signatures.sweep(now);
+            snapshot.memory().assertions.sweep(now);
         };
         // A million entries take their time: not on a thread that serves.
         let _ = tokio::task::spawn_blocking(sweep).await;
@@ -44,6 +45,8 @@ pub async fn keep_up(gateway: Arc<Gateway>) {
 pub(super) fn measure(memory: &Memory, metrics: &Metrics) {
     let keys = memory.counters.len();
     metrics.rate_limit_keys.set(i64::try_from(keys).unwrap_or(i64::MAX));
+    let recalls = memory.assertions.recalls();
+    metrics.cache("assertions").tell(recalls.hits, recalls.misses, recalls.entries);
     let recalls = memory.signatures.recalls();
     metrics.cache("signatures").tell(recalls.hits, recalls.misses, recalls.entries);
 }

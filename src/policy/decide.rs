@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::{
     Decision, Denial, Permit, Policy, RequestFacts, Sources, Trail, Verdict, authn, authz,
     decision::Reply,
-    forward::{self, ResponsePlan, cors::Preflight},
+    forward::{self, HeaderEdit, ResponsePlan, cors::Preflight},
     limit::{Caller, Charged, Charges, Limit, Standing},
     route::{Match, RouteFault, is_override_header, overrides_in_query},
     rules::{Access, Action, CorsRule, Mode, Route},
@@ -121,7 +121,7 @@ impl<'c> Case<'c> {
         self.unless_shadow(&route, allowed)?;
         let charged = self.charge(&route.late_limits, sources, trail);
         self.unless_shadow(&route, charged)?;
-        self.carry_out(&route, &found)
+        self.carry_out(&route, &found, sources, trail)
     }
 
     /// Finds the one route that every reading of the request falls under.
@@ -197,7 +197,7 @@ impl<'c> Case<'c> {
                     "left to the upstream".to_owned()
                 });
                 self.charge(&route.early_limits, sources, trail)?;
-                self.carry_out(&route, &found).map(Some)
+                self.carry_out(&route, &found, sources, trail).map(Some)
             }
         }
     }
@@ -333,7 +333,13 @@ impl<'c> Case<'c> {
         }
     }
 
-    fn carry_out(&mut self, route: &Arc<Route>, found: &Match<'_>) -> Result<Verdict, Denial> {
+    fn carry_out(
+        &mut self,
+        route: &Arc<Route>,
+        found: &Match<'_>,
+        sources: &impl Sources,
+        trail: &mut Trail,
+    ) -> Result<Verdict, Denial> {
         let scope = Scope {
             principal: self.principal.as_deref(),
             facts: self.facts,
@@ -346,8 +352,15 @@ impl<'c> Case<'c> {
             Action::Forward(forwarding) => {
                 let path = forwarding.path.apply(&scope)?;
                 let identity = &self.policy.identity;
-                let plan =
-                    forward::request::plan(route, forwarding, identity, &scope, path.as_deref());
+                let assertion = self.assert(sources, trail)?;
+                let plan = forward::request::plan(
+                    route,
+                    forwarding,
+                    identity,
+                    &scope,
+                    path.as_deref(),
+                    assertion,
+                );
                 Ok(Verdict::Forward(Permit::new(Arc::clone(route), plan)))
             }
             Action::Redirect { to, status } => {
@@ -357,6 +370,22 @@ impl<'c> Case<'c> {
             Action::Respond(reply) => Ok(Verdict::Answer(reply.clone())),
             Action::Serve(endpoint) => Ok(Verdict::Serve(*endpoint)),
         }
+    }
+
+    /// What the upstream is told of the principal in a form that it can verify.
+    fn assert(
+        &self,
+        sources: &impl Sources,
+        trail: &mut Trail,
+    ) -> Result<Option<HeaderEdit>, Denial> {
+        let Some(terms) = self.policy.identity.assertion() else { return Ok(None) };
+        let Some(principal) = self.principal.as_deref() else { return Ok(None) };
+        let value = sources.assertion(terms, principal, self.now).map_err(Denial::Unavailable)?;
+        trail.note("assertion", Outcome::Passed, terms.line, || {
+            let (subject, source) = (&principal.subject, &principal.issuer);
+            format!("{subject} of {source} for `{}`, in `{}`", terms.audience, terms.header)
+        });
+        Ok(Some(HeaderEdit::Set(terms.header.clone(), value)))
     }
 
     fn close(self, verdict: Verdict) -> Decision {

@@ -71,8 +71,6 @@ impl Permit {
 /// The gateway's own endpoints on the proxy listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// The published keys (RFC 7517).
-    Jwks,
     /// The token endpoint (RFC 6749, section 3.2).
     Token,
 }

@@ -19,6 +19,4 @@ pub struct IssuingTerms {
     pub access_ttl: Duration,
     /// The key that signs.
     pub key: SigningKey,
-    /// The published key set (RFC 7517) as JSON, empty for HMAC.
-    pub published: String,
 }

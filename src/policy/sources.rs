@@ -5,14 +5,17 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use http::HeaderValue;
+
 use super::{
     accounts::{ApiKey, User},
     authn::jwt::{IssuerTerms, Jws, Verified},
     decision::TokenFault,
     digest::Digest,
+    forward::AssertionTerms,
     limit::{Charge, Charged, Standing},
 };
-use crate::model::Timestamp;
+use crate::model::{Principal, Timestamp};
 
 /// The outside could not be asked; what depends on it is 503, never a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +87,14 @@ pub trait Sources {
     /// password counts as a failure, and a client whose failures are exhausted is heard only with
     /// a credential that was good within the last ten minutes.
     async fn password(&self, attempt: &PasswordAttempt<'_>) -> PasswordCheck;
+
+    /// The signed assertion of who this principal is, for an upstream.
+    fn assertion(
+        &self,
+        terms: &AssertionTerms,
+        principal: &Principal,
+        now: Timestamp,
+    ) -> Result<HeaderValue, Unavailable>;
 
     /// Charges all of these limits or none.
     fn charge(&self, charges: &[Charge<'_>], now: Timestamp) -> Result<Charged, Unavailable>;

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderValue, StatusCode, header};
 use pingora::{Result, proxy::Session};
 use zeroize::Zeroizing;
 
@@ -13,10 +12,7 @@ use super::{
 };
 use crate::{
     observe::metrics::Outcome,
-    policy::{
-        Denial,
-        decision::{Endpoint, Reply},
-    },
+    policy::{Denial, decision::Endpoint},
     token::{self, Body, TokenRequest, endpoint::LONGEST_FORM},
 };
 
@@ -30,24 +26,7 @@ pub(super) async fn serve(
     endpoint: Endpoint,
 ) -> Result<()> {
     match endpoint {
-        Endpoint::Jwks => {
-            let answer = jwks(exchange);
-            reply::send(session, exchange, &answer, Connection::Keep).await
-        }
         Endpoint::Token => token(session, exchange).await,
-    }
-}
-
-fn jwks(exchange: &Exchange) -> Reply {
-    let issuing = exchange.snapshot.policy().issuing.as_ref();
-    let keys = issuing.map_or_else(String::new, |issuing| issuing.published.clone());
-    Reply {
-        status: StatusCode::OK,
-        headers: vec![
-            (header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
-            (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
-        ],
-        body: keys.into(),
     }
 }
 

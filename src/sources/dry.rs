@@ -3,14 +3,17 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use http::HeaderValue;
+
 use super::{Memory, live::Live};
 use crate::{
-    model::Timestamp,
+    model::{Principal, Timestamp},
     policy::{
         Policy, Sources,
         accounts::{ApiKey, User},
         authn::jwt::{IssuerTerms, Jws, Verified},
         digest::Digest,
+        forward::AssertionTerms,
         limit::{Charge, Charged},
         sources::{PasswordAttempt, PasswordCheck, Unavailable, Unverified},
     },
@@ -70,6 +73,16 @@ impl Sources for Dry<'_> {
             Some(user) => PasswordCheck::Right(Arc::clone(user)),
             None => PasswordCheck::Wrong,
         }
+    }
+
+    /// Nothing that an app would believe: an explanation may be shown around.
+    fn assertion(
+        &self,
+        _: &AssertionTerms,
+        _: &Principal,
+        _: Timestamp,
+    ) -> Result<HeaderValue, Unavailable> {
+        Ok(HeaderValue::from_static("***"))
     }
 
     fn charge(&self, charges: &[Charge<'_>], now: Timestamp) -> Result<Charged, Unavailable> {

@@ -2,14 +2,19 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{counters::Local, passwords::Passwords, signatures::Signatures};
+use http::HeaderValue;
+
+use super::{
+    assertions::Assertions, counters::Local, passwords::Passwords, signatures::Signatures,
+};
 use crate::{
-    model::Timestamp,
+    model::{Principal, Timestamp},
     policy::{
         Policy, Sources,
         accounts::{ApiKey, User},
         authn::jwt::{IssuerTerms, Jws, Verified},
         digest::Digest,
+        forward::AssertionTerms,
         limit::{Caller, Charge, Charged, Charges, Standing},
         sources::{PasswordAttempt, PasswordCheck, Unavailable, Unverified},
     },
@@ -24,6 +29,8 @@ pub struct Memory {
     pub signatures: Signatures,
     /// The checks of passwords.
     pub passwords: Passwords,
+    /// Assertions that were signed lately.
+    pub assertions: Assertions,
 }
 
 impl Memory {
@@ -33,6 +40,7 @@ impl Memory {
             counters: Local::new(counters),
             signatures: Signatures::default(),
             passwords: Passwords::default(),
+            assertions: Assertions::default(),
         }
     }
 }
@@ -144,6 +152,18 @@ impl Sources for Live<'_> {
                 }
             },
         }
+    }
+
+    fn assertion(
+        &self,
+        terms: &AssertionTerms,
+        principal: &Principal,
+        now: Timestamp,
+    ) -> Result<HeaderValue, Unavailable> {
+        self.memory.assertions.of(terms, principal, now).map_err(|fault| {
+            tracing::error!(%fault, "nothing can be asserted to an upstream");
+            Unavailable { what: "the signature of an assertion" }
+        })
     }
 
     fn charge(&self, charges: &[Charge<'_>], now: Timestamp) -> Result<Charged, Unavailable> {

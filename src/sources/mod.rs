@@ -1,5 +1,6 @@
 //! Answers from outside: what the judge asks through `policy::Sources`.
 
+pub mod assertions;
 pub mod counters;
 mod dry;
 mod live;

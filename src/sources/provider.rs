@@ -5,8 +5,9 @@
 //! cryptographic library beside the one that TLS uses; so the mapping stands here. A key of another
 //! family than the algorithm's is refused before anything is computed (RFC 8725, section 3.1).
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{
-    Algorithm, DecodingKey, DecodingKeyKind, EncodingKey,
+    Algorithm, DecodingKey, DecodingKeyKind, EncodingKey, Header,
     crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
     errors::{Error, ErrorKind},
     jwk::ThumbprintHash,
@@ -14,12 +15,52 @@ use jsonwebtoken::{
 };
 use ring::{
     digest, hmac,
-    rand::SystemRandom,
+    rand::{SecureRandom, SystemRandom},
     signature::{
         self as sign, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, RsaEncoding, RsaKeyPair,
         RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
     },
 };
+use serde_json::{Map, Value};
+
+use crate::policy::authn::keys::SigningKey;
+
+/// Bytes of randomness in a [`unique_name`].
+const NAME_BYTES: usize = 16;
+
+/// Why nothing could be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignFault {
+    /// The system has no random bytes.
+    #[error("the system gives no random bytes")]
+    Randomness,
+    /// The key does not sign.
+    #[error("the key does not sign")]
+    Signing,
+}
+
+/// Signs claims as a JWT (RFC 7519) of this JOSE type with the key's algorithm and id.
+///
+/// # Errors
+/// If the key does not sign.
+pub fn sign(key: &SigningKey, typ: &str, claims: &Map<String, Value>) -> Result<String, SignFault> {
+    install();
+    let mut header = Header::new(key.algorithm);
+    header.typ = Some(typ.to_owned());
+    header.kid.clone_from(&key.kid);
+    let key: &EncodingKey = &key.key;
+    jsonwebtoken::encode(&header, claims, key).map_err(|_| SignFault::Signing)
+}
+
+/// A name that nothing else has: 128 random bits.
+///
+/// # Errors
+/// If there are no random bytes.
+pub fn unique_name() -> Result<String, SignFault> {
+    let mut bytes = [0; NAME_BYTES];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| SignFault::Randomness)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
 
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: signer,

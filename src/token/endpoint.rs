@@ -120,7 +120,7 @@ fn minted(
     let minted = signer::mint(terms, user, &policy.roles, grant.scope.as_deref(), now);
     minted.map_err(|fault| match fault {
         MintFault::Scope(_) => Refusal::Scope,
-        MintFault::Randomness | MintFault::Signing | MintFault::TooLarge => {
+        MintFault::Signing(_) | MintFault::TooLarge => {
             tracing::error!(%fault, "no token could be issued");
             Refusal::Denied(Denial::Internal { why: "no token could be issued" })
         }

@@ -7,9 +7,6 @@ use crate::{
     policy::{accounts::User, authz::RoleGraph, issuing::IssuingTerms},
 };
 
-/// Bytes of randomness in a `jti`.
-pub const JTI_BYTES: usize = 16;
-
 /// The scope asks for what the user does not have, or is no scope (RFC 6749, section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the scope asks for more than the user has")]

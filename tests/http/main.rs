@@ -5,6 +5,7 @@
 mod harness;
 mod people;
 
+mod assertion;
 mod authorization;
 mod cors;
 mod credentials;

@@ -2,15 +2,17 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use http::HeaderValue;
 use proptest::prelude::*;
 
 use portcullis::{
-    model::Timestamp,
+    model::{Principal, Timestamp},
     policy::{
         Denial, Sources,
         accounts::{ApiKey, User},
         authn::jwt::{IssuerTerms, Jws, Verified},
         digest::Digest,
+        forward::AssertionTerms,
         limit::{Charge, Charged},
         sources::{PasswordAttempt, PasswordCheck, Unavailable, Unverified},
     },
@@ -46,6 +48,15 @@ impl Sources for Away {
 
     async fn password(&self, _: &PasswordAttempt<'_>) -> PasswordCheck {
         PasswordCheck::Unavailable(AWAY)
+    }
+
+    fn assertion(
+        &self,
+        _: &AssertionTerms,
+        _: &Principal,
+        _: Timestamp,
+    ) -> Result<HeaderValue, Unavailable> {
+        Err(AWAY)
     }
 
     fn charge(&self, _: &[Charge<'_>], _: Timestamp) -> Result<Charged, Unavailable> {

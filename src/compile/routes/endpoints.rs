@@ -2,36 +2,61 @@
 
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{Compiled, Ground};
 use crate::{
-    compile::{cors, faults::Faults},
+    compile::{assertion::Assertion, cors, faults::Faults, token},
     config::{codes, document::Site},
     model::RouteName,
     policy::{
-        decision::Endpoint,
+        authn::keys::{SigningKey, published},
+        decision::{Endpoint, Reply},
         limit::Limit,
         route::{Distinguishes, Entry, MethodSet, PathPattern, Segment, Tail},
         rules::{Access, Action, CorsRule, CrossSite, HeaderTerms, Mode, Route},
     },
 };
 
+/// One of the gateway's own endpoints, as the file asks for it.
+struct Own<'p> {
+    /// Its name among the routes.
+    name: &'static str,
+    /// Where the file asks for it, beneath its root.
+    key: [&'static str; 3],
+    path: &'p str,
+    method: Method,
+    action: Action,
+}
+
 impl Ground<'_> {
     /// The endpoints that the file asks for.
-    pub(super) fn endpoints(&self, faults: &mut Faults) -> Vec<Compiled> {
-        let Some(issuing) = self.issuing else { return Vec::new() };
-        let endpoints = [
-            ("path", &issuing.path, Endpoint::Token, Method::POST),
-            ("jwks_path", &issuing.jwks_path, Endpoint::Jwks, Method::GET),
-        ];
-        let mut compiled = Vec::new();
-        for (key, path, endpoint, method) in endpoints {
-            let Some(path) = path else { continue };
-            match PathPattern::parse(path) {
-                Ok(pattern) => compiled.push(self.endpoint(endpoint, method, pattern, faults)),
+    pub(super) fn endpoints(
+        &self,
+        token: Option<&token::Own>,
+        assertion: Option<&Assertion>,
+        faults: &mut Faults,
+    ) -> Vec<Compiled> {
+        let mut compiled: Vec<Compiled> = Vec::new();
+        for own in self.asked_for(token, assertion) {
+            let at = own.key.iter().filter(|key| !key.is_empty());
+            let at = at.fold(self.input.root(), |at, key| at.key(key));
+            match PathPattern::parse(own.path) {
+                Ok(pattern) => {
+                    let paths = compiled.iter().flat_map(|other| &other.entry.paths);
+                    if paths.into_iter().any(|other| same_path(other, &pattern)) {
+                        faults
+                            .fault(
+                                codes::DUPLICATE,
+                                at,
+                                format!("`{pattern}` is another path of the gateway's own"),
+                            )
+                            .help("each needs a path of its own, save `jwks_path`, which tokens and assertions may share");
+                        continue;
+                    }
+                    compiled.push(self.endpoint(own, pattern, faults));
+                }
                 Err(fault) => {
-                    let at = self.input.root().key("token").key(key);
                     faults
                         .fault(codes::INVALID_PATH, at, fault.to_string())
                         .help("write a path such as `/auth/token`");
@@ -41,17 +66,44 @@ impl Ground<'_> {
         compiled
     }
 
-    fn endpoint(
-        &self,
-        endpoint: Endpoint,
-        method: Method,
-        pattern: PathPattern,
-        faults: &mut Faults,
-    ) -> Compiled {
-        let name = match endpoint {
-            Endpoint::Jwks => "portcullis:jwks",
-            Endpoint::Token => "portcullis:token",
-        };
+    fn asked_for<'p>(
+        &'p self,
+        token: Option<&'p token::Own>,
+        assertion: Option<&Assertion>,
+    ) -> Vec<Own<'p>> {
+        let mut asked = Vec::new();
+        let issuing = token.map(|own| &own.issuing);
+        if let Some(path) = issuing.and_then(|issuing| issuing.path.as_deref()) {
+            asked.push(Own {
+                name: "portcullis:token",
+                key: ["token", "path", ""],
+                path,
+                method: Method::POST,
+                action: Action::Serve(Endpoint::Token),
+            });
+        }
+        let tokens = issuing.and_then(|issuing| issuing.jwks_path.as_deref());
+        let written = self.input.config.identity.assertion.as_ref();
+        let assertions = written.and_then(|written| written.jwks_path.as_ref());
+        let assertions = assertions.map(|path| path.0.as_str());
+        // Which keys stand at the path of tokens, and which at that of assertions.
+        let of_token = token.map(|own| own.keys.as_slice()).unwrap_or_default();
+        let of_assertion = assertion.map(|own| own.keys.as_slice()).unwrap_or_default();
+        let merged = tokens.is_some() && tokens == assertions;
+        if let Some(path) = tokens {
+            let beside = if merged { of_assertion } else { &[] };
+            let keys = of_token.iter().chain(beside);
+            asked.push(jwks("portcullis:jwks", ["token", "jwks_path", ""], path, keys));
+        }
+        if let Some(path) = assertions.filter(|_| !merged) {
+            let key = ["identity", "assertion", "jwks_path"];
+            asked.push(jwks("portcullis:assertion-jwks", key, path, of_assertion.iter()));
+        }
+        asked
+    }
+
+    fn endpoint(&self, own: Own<'_>, pattern: PathPattern, faults: &mut Faults) -> Compiled {
+        let Own { name, method, action, .. } = own;
         let methods = std::slice::from_ref(&method);
         let cors =
             cors::compile(None, self.input.config.defaults.cors.as_ref(), Some(methods), faults);
@@ -61,7 +113,7 @@ impl Ground<'_> {
         let route = Route {
             name: RouteName::from(name),
             line: 0,
-            action: Action::Serve(endpoint),
+            action,
             access: Access::Anyone,
             deny: Vec::new(),
             allow: Vec::new(),
@@ -98,11 +150,30 @@ impl Ground<'_> {
                     let at = at.key("match").key("path").item(index);
                     faults
                         .fault(codes::TAKEN_PATH, at, format!("`{path}` is the gateway's own path"))
-                        .help("choose another for the route, or for `token.path` or `token.jwks_path`");
+                        .help("choose another for the route, or for `token.path` or a `jwks_path`");
                 }
             }
         }
     }
+}
+
+/// The public halves of keys, as a document (RFC 7517).
+fn jwks<'p, 'k>(
+    name: &'static str,
+    key: [&'static str; 3],
+    path: &'p str,
+    keys: impl Iterator<Item = &'k SigningKey>,
+) -> Own<'p> {
+    let fixed = |name, value| (name, HeaderValue::from_static(value));
+    let reply = Reply {
+        status: StatusCode::OK,
+        headers: vec![
+            fixed(header::CONTENT_TYPE, "application/jwk-set+json"),
+            fixed(header::CACHE_CONTROL, "public, max-age=300"),
+        ],
+        body: published(keys).into(),
+    };
+    Own { name, key, path, method: Method::GET, action: Action::Respond(reply) }
 }
 
 fn same_path(own: &PathPattern, path: &PathPattern) -> bool {

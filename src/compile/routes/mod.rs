@@ -12,11 +12,14 @@ use http::Method;
 
 use self::{access::Methods, blocks::nobody_is_asked};
 use super::{
-    Input, cors,
+    Input,
+    assertion::Assertion,
+    cors,
     faults::Faults,
     headers,
     limits::{self, Plans},
     roles::Roles,
+    token,
     upstreams::Upstreams,
 };
 use crate::{
@@ -29,7 +32,6 @@ use crate::{
     },
     model::RouteName,
     policy::{
-        issuing::IssuingTerms,
         limit::{Limit, Scope},
         route::{Entry, HostPattern, MethodSet, PathPattern, RouteTable},
         rules::{Access, Action, CorsRule, CrossSite, Mode, Route},
@@ -58,8 +60,6 @@ pub(super) struct Ground<'a> {
     pub roles: &'a Roles<'a>,
     /// Its plans.
     pub plans: &'a Plans,
-    /// The gateway as issuer, if it is one.
-    pub issuing: Option<&'a IssuingTerms>,
     /// The limits that routes inherit, counted once over all of them.
     limits: Vec<Arc<Limit>>,
     security_headers: SecurityHeaders,
@@ -77,7 +77,6 @@ impl<'a> Ground<'a> {
         input: &'a Input<'a>,
         roles: &'a Roles<'a>,
         plans: &'a Plans,
-        issuing: Option<&'a IssuingTerms>,
         faults: &mut Faults,
     ) -> Self {
         let defaults = &input.config.defaults;
@@ -92,12 +91,14 @@ impl<'a> Ground<'a> {
         let word = defaults.security_headers.as_ref().map(|word| (word, Some(place)));
         let security_headers = headers::security(word, faults).into();
         let limits = limits.into_iter().map(Arc::new).collect();
-        Self { input, roles, plans, issuing, limits, security_headers }
+        Self { input, roles, plans, limits, security_headers }
     }
 
     /// Reads the routes.
     pub fn compile(
         &self,
+        own: Option<&token::Own>,
+        assertion: Option<&Assertion>,
         upstreams: &mut Upstreams<'a>,
         methods: &mut Methods<'a>,
         faults: &mut Faults,
@@ -124,7 +125,7 @@ impl<'a> Ground<'a> {
                 None => sound = false,
             }
         }
-        let own = self.endpoints(faults);
+        let own = self.endpoints(own, assertion, faults);
         let sites: Vec<Site<'a>> = compiled.iter().map(|(_, at)| *at).collect();
         let (routes, entries): (Vec<_>, Vec<_>) = compiled
             .into_iter()

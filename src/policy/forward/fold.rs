@@ -4,11 +4,13 @@
 //! of `X-User`, `x_user` and `X.User` alike. Whatever an upstream could take for a name that
 //! matters is therefore treated as that name.
 
+use std::sync::Arc;
+
 use ahash::AHashSet;
 use http::{HeaderName, header};
 use smallvec::SmallVec;
 
-use super::Template;
+use super::{AssertionTerms, Template};
 use crate::policy::rules::HeaderTerms;
 
 /// A name in lower case, every character that is not a letter or digit read as `-`.
@@ -50,6 +52,8 @@ pub enum Strip {
 pub struct IdentityDefinition {
     /// Headers that tell the upstream who the client is.
     pub headers: Vec<(HeaderName, Template)>,
+    /// What is asserted beside them.
+    pub assertion: Option<Arc<AssertionTerms>>,
     /// Names of the built-in set that clients may send after all.
     pub accept: Vec<HeaderName>,
     /// More names that no client may send.
@@ -70,6 +74,7 @@ pub fn told_by_route(headers: &HeaderTerms) -> impl Iterator<Item = &HeaderName>
 #[derive(Debug, Default)]
 pub struct IdentityTerms {
     headers: Vec<(HeaderName, Template)>,
+    assertion: Option<Arc<AssertionTerms>>,
     /// Folded names of which this gateway is the only source.
     owned: AHashSet<Folded>,
     /// Names of the built-in set that pass, in their exact spelling.
@@ -79,16 +84,22 @@ pub struct IdentityTerms {
 impl IdentityTerms {
     /// Compiles the terms.
     pub fn new(definition: IdentityDefinition) -> Self {
-        let IdentityDefinition { headers, accept, strip, told_by_routes } = definition;
+        let IdentityDefinition { headers, assertion, accept, strip, told_by_routes } = definition;
         let set = headers.iter().map(|(name, _)| name);
+        let set = set.chain(assertion.iter().map(|assertion| &assertion.header));
         let owned = set.chain(&strip).chain(&told_by_routes);
         let owned = owned.map(|name| fold(name.as_str().as_bytes())).collect();
-        Self { headers, owned, accepted: accept }
+        Self { headers, assertion, owned, accepted: accept }
     }
 
     /// The headers that tell upstreams who the client is.
     pub fn headers(&self) -> &[(HeaderName, Template)] {
         &self.headers
+    }
+
+    /// What is asserted beside them, signed.
+    pub fn assertion(&self) -> Option<&AssertionTerms> {
+        self.assertion.as_deref()
     }
 
     /// Whether, and as what, a client's header or trailer is removed on a route that sets these

@@ -1,5 +1,6 @@
 //! What becomes of a request on its way up and of a response on its way down.
 
+pub mod assertion;
 pub mod cors;
 pub mod fold;
 pub mod path;
@@ -8,6 +9,7 @@ pub mod request;
 pub mod response;
 pub mod template;
 
+pub use assertion::AssertionTerms;
 pub use cors::Cors;
 pub use fold::{IdentityDefinition, IdentityTerms, told_by_route};
 pub use template::Template;

@@ -23,13 +23,15 @@ use crate::{
 };
 
 /// Plans what goes upstream on a route. `path` is the path that `strip_prefix` and `rewrite` made,
-/// if it is not the one that was received.
+/// if it is not the one that was received; `assertion` what the upstream is told of the principal in
+/// signed form.
 pub fn plan(
     route: &Route,
     forwarding: &Forwarding,
     identity: &IdentityTerms,
     scope: &Scope<'_>,
     path: Option<&str>,
+    assertion: Option<HeaderEdit>,
 ) -> ForwardPlan {
     let facts = scope.facts;
     let mut plan = ForwardPlan { edits: Vec::with_capacity(24), ..ForwardPlan::default() };
@@ -42,6 +44,7 @@ pub fn plan(
         let value = template.header(scope);
         plan.edits.extend(value.map(|value| HeaderEdit::Set(name.clone(), value)));
     }
+    plan.edits.extend(assertion);
     route_headers(&forwarding.headers, scope, &mut plan.edits);
     plan.target = target(facts, path, query);
     plan

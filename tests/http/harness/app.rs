@@ -1,9 +1,11 @@
 //! An application of `tests/http/apps` as a process: it takes a free port and says which.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
@@ -59,8 +61,24 @@ pub struct App {
 impl App {
     /// Starts `tests/http/apps/NAME.py` with these arguments.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
-        let mut child = python(name)
-            .args(arguments)
+        let mut command = python(name);
+        command.args(arguments);
+        Self::run(name, &mut command)
+    }
+
+    /// Starts a program for Node, which can import what `scripts/setup test` has installed.
+    pub fn node(directory: &Path, name: &str, code: &str) -> Self {
+        let script = directory.join(name).with_extension("mjs");
+        fs::write(&script, code).unwrap();
+        let modules = directory.join("node_modules");
+        if !modules.exists() {
+            symlink(tool("node_modules"), modules).unwrap();
+        }
+        Self::run(name, Command::new(tool("bin/node")).arg(script))
+    }
+
+    fn run(name: &str, command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -83,8 +83,8 @@ impl SigningKey {
 }
 
 /// The public halves of these keys as a JSON Web Key set (RFC 7517); secrets are left out.
-pub fn published(keys: &[SigningKey]) -> String {
-    let keys: Vec<Value> = keys.iter().filter_map(SigningKey::jwk).collect();
+pub fn published<'k>(keys: impl IntoIterator<Item = &'k SigningKey>) -> String {
+    let keys: Vec<Value> = keys.into_iter().filter_map(SigningKey::jwk).collect();
     json!({ "keys": keys }).to_string()
 }
 

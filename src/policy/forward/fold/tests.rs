@@ -12,6 +12,7 @@ fn template(text: &str) -> Template {
 
 fn terms() -> IdentityTerms {
     IdentityTerms::new(IdentityDefinition {
+        assertion: None,
         headers: vec![(name("X-Who"), template("{principal.subject}"))],
         accept: vec![name("X-Remote-Addr"), name("X-Forwarded-User"), name("X-Who")],
         strip: vec![name("X-Secret-Sauce")],

@@ -111,7 +111,7 @@ fn forwarded_as(
 ) -> HeaderMap {
     let facts = facts(received);
     let scope = scope(principal, &facts, &[] as &[(&str, &str); 0]);
-    plan(&route(methods), forwarding, &identity(), &scope, None).apply(received)
+    plan(&route(methods), forwarding, &identity(), &scope, None, None).apply(received)
 }
 
 fn all<'h>(headers: &'h HeaderMap, name: &str) -> Vec<&'h str> {
@@ -219,7 +219,7 @@ fn target_of(query: Option<&'static str>, path: Option<&str>) -> Option<String> 
     let facts = RequestFacts { query, ..facts(&received) };
     let scope = scope(None, &facts, &[] as &[(&str, &str); 0]);
     let forwarding = forwarding(HeaderTerms::default());
-    plan(&route(token_and_key()), &forwarding, &identity(), &scope, path).target
+    plan(&route(token_and_key()), &forwarding, &identity(), &scope, path, None).target
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn through_proxy<'r>(received: &'r HeaderMap, client: &str) -> RequestFacts<'r> 
 fn plan_for(facts: &RequestFacts<'_>) -> (HeaderMap, Stripped) {
     let scope = scope(None, facts, &[] as &[(&str, &str); 0]);
     let terms = forwarding(HeaderTerms::default());
-    let plan = plan(&route(None), &terms, &identity(), &scope, None);
+    let plan = plan(&route(None), &terms, &identity(), &scope, None, None);
     (plan.apply(facts.headers), plan.stripped)
 }
 
@@ -347,7 +347,7 @@ fn a_route_removes_sets_and_adds() {
     let facts = facts(&received);
     let params = [("id", "a,b c")];
     let scope = scope(Some(&alice), &facts, &params);
-    let plan = plan(&route(None), &forwarding(terms), &identity(), &scope, None);
+    let plan = plan(&route(None), &forwarding(terms), &identity(), &scope, None, None);
     let headers = plan.apply(&received);
     assert_eq!(all(&headers, "x-version"), ["2"]);
     assert_eq!(all(&headers, "x-item"), ["a,b%20c"]);

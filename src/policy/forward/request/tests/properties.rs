@@ -78,7 +78,7 @@ proptest! {
             told_by_routes: told,
             ..IdentityDefinition::default()
         });
-        let plan = plan(&route(token_and_key()), &forwarding(terms), &identity, &scope, None);
+        let plan = plan(&route(token_and_key()), &forwarding(terms), &identity, &scope, None, None);
         let headers = plan.apply(&received);
         let read = |key: &str| -> Vec<String> {
             let lines = headers.iter().filter(|(name, _)| environ_key(name) == key);
