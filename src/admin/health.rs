@@ -5,7 +5,10 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use serde_json::json;
 
-use crate::gateway::{Gateway, health::Phase};
+use crate::{
+    gateway::{Gateway, health::Phase},
+    sources::records::Standing,
+};
 
 /// The process answers.
 pub(super) async fn alive() -> impl IntoResponse {
@@ -19,6 +22,11 @@ pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> impl IntoRespo
         Phase::Serving => (StatusCode::OK, "ok"),
         Phase::Draining | Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, phase.as_str()),
     };
-    let checks = json!({ "config": "ok", "listeners": word });
+    let mut checks = json!({ "config": "ok", "listeners": word });
+    if let Some(records) = &gateway.snapshot().memory().records {
+        let heard = records.standing() == Standing::Current;
+        // What is known of the store goes on for a while, and the file's own accounts for ever.
+        checks["store"] = json!(if heard { "ok" } else { "degraded" });
+    }
     (status, Json(json!({ "status": word, "checks": checks })))
 }

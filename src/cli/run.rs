@@ -75,6 +75,11 @@ async fn serve_loaded(
     for warning in &loaded.warnings {
         reload::report(warning);
     }
+    if let Some(records) = loaded.records().cloned() {
+        // Read before the first request: whom the store knows is served from the beginning.
+        records.begin().await.context("cannot use the store")?;
+        tokio::spawn(async move { records.keep_following().await });
+    }
     let gateway = Gateway::begin(file.to_owned(), loaded, metrics, logging);
     gateway.listens(sockets.iter().map(|bound| bound.address).collect());
     for bound in &sockets {
@@ -89,7 +94,11 @@ async fn serve_loaded(
     tokio::spawn(upkeep::keep_up(gateway.clone()));
     tokio::spawn(upkeep::warn_of_ends(gateway.clone()));
     tokio::spawn(admin::serve::serve(gateway.clone(), admin.socket));
+    let records = gateway.snapshot().memory().records.clone();
     let drained = serve::serve(gateway, sockets, stop).await?;
+    if let Some(records) = records {
+        records.write_notes().await;
+    }
     let clean = drained == Drained::Clean;
     tracing::info!(event = "stopped", clean);
     Ok(ExitCode::SUCCESS)

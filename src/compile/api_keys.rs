@@ -96,7 +96,7 @@ fn compiled(key: &WrittenKey) -> ApiKey {
         roles: key.roles.as_slice().into(),
         permissions: key.permissions.as_slice().into(),
         plan: key.plan.clone(),
-        networks: key.networks.clone().unwrap_or_default(),
+        networks: key.networks.as_deref().unwrap_or_default().into(),
         expires: key.expires,
         disabled: key.disabled,
     }

@@ -26,6 +26,7 @@ use crate::{
     config::diagnostic::Diagnostic,
     model::Timestamp,
     observe::{AccessLog, LogTerms, Metrics, logging::Logging},
+    sources::Records,
 };
 use fingerprint::Fingerprint;
 pub use health::Readiness;
@@ -69,6 +70,11 @@ impl Loaded {
     /// What the process needs.
     pub fn serving(&self) -> &Serving {
         self.snapshot.serving()
+    }
+
+    /// What is known of the store, if there is one.
+    pub fn records(&self) -> Option<&Arc<Records>> {
+        self.snapshot.memory().records.as_ref()
     }
 
     /// How it is to log.

@@ -18,7 +18,7 @@ use crate::{
         server::RequestLimits,
         upstream::{Service, Upstream},
     },
-    sources::{Live, Memory},
+    sources::{Live, Memory, Records},
 };
 
 /// What is live at one moment. Immutable.
@@ -80,8 +80,16 @@ impl Snapshot {
     ) -> Self {
         let memory = match old {
             Some(old) => old.memory.clone(),
-            None => Arc::new(Memory::new(policy.counters)),
+            None => {
+                let store = serving.store.as_ref();
+                let records = store
+                    .map(|store| Arc::new(Records::new(store.location.clone(), store.max_stale)));
+                Arc::new(Memory { records, ..Memory::new(policy.counters) })
+            }
         };
+        if let (Some(records), Some(store)) = (&memory.records, &serving.store) {
+            records.serve_stale_for(store.max_stale);
+        }
         memory.counters.bound_to(policy.counters, loaded_at);
         Self {
             memory,

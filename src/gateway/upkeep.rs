@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{Gateway, certificates};
-use crate::{observe::Metrics, sources::Memory};
+use crate::{
+    observe::Metrics,
+    sources::{Memory, records::Standing},
+};
 
 /// How often what is out of date is dropped.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -49,4 +52,7 @@ pub(super) fn measure(memory: &Memory, metrics: &Metrics) {
     metrics.cache("assertions").tell(recalls.hits, recalls.misses, recalls.entries);
     let recalls = memory.signatures.recalls();
     metrics.cache("signatures").tell(recalls.hits, recalls.misses, recalls.entries);
+    if let Some(records) = &memory.records {
+        metrics.store_up(records.standing() == Standing::Current);
+    }
 }

@@ -85,6 +85,8 @@ families! {
         "1 if the last reload took effect, 0 if the last good configuration was kept.";
     LAST_RELOAD_SUCCESS = Gauge "config_last_success_timestamp_seconds" []
         "When the configuration that is live was loaded (Unix time).";
+    STORE_UP = Gauge "store_up" []
+        "1 while the store is heard, 0 while it is away; absent without a store.";
     CACHE_REQUESTS = Counter "cache_requests_total" ["cache", "outcome"]
         "Look-ups in caches: hit or miss.";
     CACHE_ENTRIES = Gauge "cache_entries" ["cache"]

@@ -30,6 +30,7 @@ pub struct Metrics {
     upstream_requests: IntCounterVec,
     upstream_duration: HistogramVec,
     connections: IntGaugeVec,
+    store_up: IntGaugeVec,
     cache_requests: IntCounterVec,
     cache_entries: IntGaugeVec,
     authentications: Authentications,
@@ -67,6 +68,7 @@ impl Metrics {
             upstream_requests: add.counters(&families::UPSTREAM_REQUESTS)?,
             upstream_duration: add.histograms(&families::UPSTREAM_DURATION)?,
             connections: add.gauges(&families::CONNECTIONS)?,
+            store_up: add.gauges(&families::STORE_UP)?,
             cache_requests: add.counters(&families::CACHE_REQUESTS)?,
             cache_entries: add.gauges(&families::CACHE_ENTRIES)?,
             authentications: Authentications::new(&add.counters(&families::AUTHENTICATIONS)?),
@@ -120,6 +122,11 @@ impl Metrics {
             misses: self.cache_requests.with_label_values(&[name, "miss"]),
             entries: self.cache_entries.with_label_values(&[name]),
         }
+    }
+
+    /// Says whether the store is heard.
+    pub fn store_up(&self, up: bool) {
+        self.store_up.with_label_values::<&str>(&[]).set(i64::from(up));
     }
 
     /// Counts what authentication came to.

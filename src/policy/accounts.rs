@@ -38,7 +38,7 @@ pub struct ApiKey {
     /// Its plan.
     pub plan: Option<PlanName>,
     /// Where it may be used from; empty is anywhere.
-    pub networks: Vec<Cidr>,
+    pub networks: Arc<[Cidr]>,
     /// When it ends.
     pub expires: Option<Timestamp>,
     /// Whether it is shut out.
@@ -88,6 +88,12 @@ impl Accounts {
         if self.kinds.is_empty() { &[HashKind::USUAL] } else { &self.kinds }
     }
 
+    /// The kinds of these hashes and of others in use, as above.
+    pub fn kinds_with(&self, others: impl IntoIterator<Item = HashKind>) -> Vec<HashKind> {
+        let kinds = costliest(self.kinds.iter().copied().chain(others).collect());
+        if kinds.is_empty() { vec![HashKind::USUAL] } else { kinds }
+    }
+
     /// All users, in no order.
     pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
         self.users.values()
@@ -99,7 +105,10 @@ const MOST_KINDS: usize = 8;
 
 fn kinds(users: &[User]) -> Vec<HashKind> {
     let hashes = users.iter().filter_map(|user| user.password.as_ref());
-    let mut kinds: Vec<HashKind> = hashes.filter_map(HashKind::of).collect();
+    costliest(hashes.filter_map(HashKind::of).collect())
+}
+
+fn costliest(mut kinds: Vec<HashKind>) -> Vec<HashKind> {
     kinds.sort_unstable_by_key(|kind| std::cmp::Reverse((kind.cost(), *kind)));
     kinds.dedup();
     kinds.truncate(MOST_KINDS);

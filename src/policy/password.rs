@@ -37,6 +37,14 @@ impl HashKind {
         }
     }
 
+    /// Whether a new hash of the same password would be better.
+    pub fn is_weak(self) -> bool {
+        match self {
+            Self::Argon2id { .. } => self.cost() < Self::USUAL.cost(),
+            Self::Bcrypt { .. } => true,
+        }
+    }
+
     /// The kind of a hash in the usual text form; nothing if it is none that we check.
     pub fn of(hash: &Secret) -> Option<Self> {
         let text = std::str::from_utf8(hash.expose()).ok()?;

@@ -54,10 +54,22 @@ pub struct PasswordAttempt<'r> {
     pub username: &'r str,
     /// The password.
     pub password: &'r [u8],
+    /// What for.
+    pub occasion: Occasion,
     /// Where it comes from.
     pub client: IpAddr,
     /// When.
     pub now: Timestamp,
+}
+
+/// What a password is presented for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// To be issued something that outlives the request: a user of the store is let in by the store,
+    /// not by what is remembered of it.
+    Login,
+    /// To make one request.
+    Request,
 }
 
 /// What only the outside can know.

@@ -50,7 +50,7 @@ impl Sources for Dry<'_> {
     }
 
     async fn api_key(&self, key: &Digest) -> Result<Option<Arc<ApiKey>>, Unavailable> {
-        self.live.api_key(key).await
+        self.live.key(key, None)
     }
 
     async fn user(&self, subject: &str) -> Result<Option<Arc<User>>, Unavailable> {
@@ -67,10 +67,13 @@ impl Sources for Dry<'_> {
         if let Some(standing) = self.live.exhausted(attempt.client, attempt.now) {
             return PasswordCheck::Limited(standing);
         }
-        let user = self.live.policy().accounts.user_by_name(attempt.username);
+        let named = match self.live.named(attempt) {
+            Ok(named) => named,
+            Err(what) => return PasswordCheck::Unavailable(what),
+        };
         let passwords = &self.live.memory().passwords;
-        match user.filter(|user| passwords.check_here(user, attempt.password)) {
-            Some(user) => PasswordCheck::Right(Arc::clone(user)),
+        match named.user.filter(|user| passwords.check_here(user, attempt.password)) {
+            Some(user) => PasswordCheck::Right(user),
             None => PasswordCheck::Wrong,
         }
     }
@@ -97,7 +100,7 @@ mod tests {
     use super::*;
     use crate::{
         model::Secret,
-        policy::{accounts::Accounts, authz::RoleGraph, limit::LoginLimit},
+        policy::{accounts::Accounts, authz::RoleGraph, limit::LoginLimit, sources::Occasion},
     };
 
     fn policy() -> Policy {
@@ -125,6 +128,7 @@ mod tests {
         let mut attempt = PasswordAttempt {
             username: "alice",
             password: b"y",
+            occasion: Occasion::Request,
             client: "192.0.2.1".parse().unwrap(),
             now: Timestamp::from_seconds(1),
         };
@@ -145,6 +149,7 @@ mod tests {
         let attempt = PasswordAttempt {
             username: "alice",
             password: b"y",
+            occasion: Occasion::Request,
             client: "192.0.2.1".parse().unwrap(),
             now: Timestamp::from_seconds(1),
         };

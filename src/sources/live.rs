@@ -1,11 +1,15 @@
 //! The answers to the questions of one policy, out of what this process holds.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::SystemTime};
 
 use http::HeaderValue;
 
 use super::{
-    assertions::Assertions, counters::Local, passwords::Passwords, signatures::Signatures,
+    assertions::Assertions,
+    counters::Local,
+    passwords::Passwords,
+    records::{Records, Standing as Word},
+    signatures::Signatures,
 };
 use crate::{
     model::{Principal, Timestamp},
@@ -16,7 +20,8 @@ use crate::{
         digest::Digest,
         forward::AssertionTerms,
         limit::{Caller, Charge, Charged, Charges, Standing},
-        sources::{PasswordAttempt, PasswordCheck, Unavailable, Unverified},
+        password::HashKind,
+        sources::{Occasion, PasswordAttempt, PasswordCheck, Unavailable, Unverified},
     },
 };
 
@@ -31,6 +36,8 @@ pub struct Memory {
     pub passwords: Passwords,
     /// Assertions that were signed lately.
     pub assertions: Assertions,
+    /// What is known of the store, if there is one.
+    pub records: Option<Arc<Records>>,
 }
 
 impl Memory {
@@ -41,6 +48,7 @@ impl Memory {
             signatures: Signatures::default(),
             passwords: Passwords::default(),
             assertions: Assertions::default(),
+            records: None,
         }
     }
 }
@@ -52,18 +60,82 @@ pub struct Live<'s> {
     memory: &'s Memory,
 }
 
+/// Who logs in by a name.
+pub(super) struct Named {
+    /// Nobody, or a user who may be shut out.
+    pub user: Option<Arc<User>>,
+    /// Whether the store knows him, or would.
+    pub is_stored: bool,
+    /// Why a password that was not checked lately cannot be checked now.
+    pub unsettled: Option<Unavailable>,
+}
+
 impl<'s> Live<'s> {
     /// Answers by these.
     pub fn new(policy: &'s Policy, memory: &'s Memory) -> Self {
         Self { policy, memory }
     }
 
-    pub(super) fn policy(&self) -> &'s Policy {
-        self.policy
-    }
-
     pub(super) fn memory(&self) -> &'s Memory {
         self.memory
+    }
+
+    /// The API key with this digest. Its use is noted if `used` says when it is.
+    pub(super) fn key(
+        &self,
+        key: &Digest,
+        used: Option<Timestamp>,
+    ) -> Result<Option<Arc<ApiKey>>, Unavailable> {
+        let accounts = &self.policy.accounts;
+        match (accounts.key(key), &self.memory.records) {
+            (Some(key), _) => Ok(Some(Arc::clone(key))),
+            (None, None) => Ok(None),
+            (None, Some(records)) => Ok(records.api_key(key, accounts, used)?.map(Arc::new)),
+        }
+    }
+
+    /// Who logs in by the name of this attempt. A user of the file never depends on the store, and
+    /// goes before one of the store with the same name or subject.
+    pub(super) fn named(&self, attempt: &PasswordAttempt<'_>) -> Result<Named, Unavailable> {
+        let accounts = &self.policy.accounts;
+        let file = accounts.user_by_name(attempt.username);
+        let (None, Some(records)) = (file, &self.memory.records) else {
+            return Ok(Named { user: file.cloned(), is_stored: false, unsettled: None });
+        };
+        let user = records.user_by_name(attempt.username)?;
+        let user = user.filter(|user| accounts.user(&user.subject).is_none());
+        let unsettled = match (records.standing(), attempt.occasion) {
+            (Word::Current, _) => None,
+            (Word::Away | Word::Stale, Occasion::Login) => return Err(Records::AWAY),
+            // Whoever was let in by this password lately still is.
+            (Word::Away | Word::Stale, Occasion::Request) => Some(Records::AWAY),
+        };
+        Ok(Named { user, is_stored: true, unsettled })
+    }
+
+    /// The kinds of password hashes in use.
+    fn kinds(&self) -> Cow<'s, [HashKind]> {
+        let accounts = &self.policy.accounts;
+        match &self.memory.records {
+            None => Cow::Borrowed(accounts.kinds()),
+            Some(records) => Cow::Owned(accounts.kinds_with(records.kinds())),
+        }
+    }
+
+    /// The password is that of this user.
+    fn right(
+        &self,
+        user: &Arc<User>,
+        named: &Named,
+        attempt: &PasswordAttempt<'_>,
+    ) -> PasswordCheck {
+        if let Some(records) = self.memory.records.as_ref().filter(|_| named.is_stored) {
+            if attempt.occasion == Occasion::Login {
+                records.logged_in(user, attempt.now);
+            }
+            records.strengthen(user, attempt.password, &self.memory.passwords);
+        }
+        PasswordCheck::Right(Arc::clone(user))
     }
 
     fn charges_of_failure(&self, client: IpAddr) -> Charges<'s> {
@@ -102,18 +174,25 @@ impl Sources for Live<'_> {
     }
 
     async fn api_key(&self, key: &Digest) -> Result<Option<Arc<ApiKey>>, Unavailable> {
-        Ok(self.policy.accounts.key(key).cloned())
+        self.key(key, Some(SystemTime::now().into()))
     }
 
     async fn user(&self, subject: &str) -> Result<Option<Arc<User>>, Unavailable> {
-        Ok(self.policy.accounts.user(subject).cloned())
+        match (self.policy.accounts.user(subject), &self.memory.records) {
+            (Some(user), _) => Ok(Some(Arc::clone(user))),
+            (None, None) => Ok(None),
+            (None, Some(records)) => records.user(subject),
+        }
     }
 
     async fn password(&self, attempt: &PasswordAttempt<'_>) -> PasswordCheck {
-        let &PasswordAttempt { username, password, client, now } = attempt;
+        let &PasswordAttempt { password, client, now, .. } = attempt;
         let Memory { counters, passwords, .. } = self.memory;
-        let accounts = &self.policy.accounts;
-        let user = accounts.user_by_name(username).filter(|user| !user.disabled);
+        let named = match self.named(attempt) {
+            Ok(named) => named,
+            Err(what) => return PasswordCheck::Unavailable(what),
+        };
+        let user = named.user.as_ref().filter(|user| !user.disabled);
         let claim = passwords.claim(client, user.map(|user| &**user), password);
         let known = claim.filter(|claim| passwords.knows(claim, now));
         let charges = self.charges_of_login(attempt);
@@ -123,16 +202,19 @@ impl Sources for Live<'_> {
                 return PasswordCheck::Limited(standing);
             }
             passwords.remember(claim, now);
-            return PasswordCheck::Right(Arc::clone(user));
+            return self.right(user, &named, attempt);
         }
         // First, so that a password that nobody looks at takes no place among the logins.
         if let Some(standing) = self.exhausted(client, now) {
             return PasswordCheck::Limited(standing);
         }
+        if let Some(what) = named.unsettled {
+            return PasswordCheck::Unavailable(what);
+        }
         if let Charged::Refused(standing) = counters.charge(&charges, now) {
             return PasswordCheck::Limited(standing);
         }
-        match passwords.check(user.map(|user| &**user), password, accounts.kinds()).await {
+        match passwords.check(user.map(|user| &**user), password, &self.kinds()).await {
             Err(what) => {
                 counters.give_back(&charges, now, now);
                 PasswordCheck::Unavailable(what)
@@ -148,7 +230,7 @@ impl Sources for Live<'_> {
                     if let Some(claim) = claim {
                         passwords.remember(claim, now);
                     }
-                    PasswordCheck::Right(Arc::clone(user))
+                    self.right(user, &named, attempt)
                 }
             },
         }

@@ -6,7 +6,9 @@ mod dry;
 mod live;
 pub mod passwords;
 pub mod provider;
+pub mod records;
 pub mod signatures;
 
 pub use dry::Dry;
 pub use live::{Live, Memory};
+pub use records::Records;

@@ -1,5 +1,6 @@
 //! The audit log: who changed what, when, from where.
 
+use ring::rand::{SecureRandom as _, SystemRandom};
 use sqlx::{Row as _, any::AnyRow};
 
 use super::{Change, Store, StoreFault};
@@ -51,10 +52,14 @@ pub(super) async fn note(
     entry: &Entry<'_>,
     now: Timestamp,
 ) -> Result<(), StoreFault> {
-    let sql = "INSERT INTO portcullis_audit (revision, at, who, origin, action, target, detail)
-               VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let mut nonce = [0; 8];
+    SystemRandom::new().fill(&mut nonce).map_err(|_| StoreFault::Randomness)?;
+    let sql = "INSERT INTO portcullis_audit
+               (revision, nonce, at, who, origin, action, target, detail)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     sqlx::query(sql)
         .bind(change.revision)
+        .bind(i64::from_le_bytes(nonce))
         .bind(now.seconds())
         .bind(author.who.to_owned())
         .bind(author.origin.to_owned())

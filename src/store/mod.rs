@@ -49,6 +49,9 @@ pub struct Position {
     pub epoch: String,
     /// The number of the latest change.
     pub revision: i64,
+    /// Random, made with that change: another one under the same number is another history, as after
+    /// a copy was restored.
+    pub nonce: Option<i64>,
 }
 
 impl Store {
@@ -58,10 +61,25 @@ impl Store {
     /// The store is away.
     pub async fn position(&self) -> Result<Position, StoreFault> {
         self.within(async {
-            let row = sqlx::query("SELECT epoch, revision FROM portcullis_state WHERE id = 1")
-                .fetch_one(&self.pool)
-                .await?;
-            Ok(Position { epoch: row.try_get(0)?, revision: row.try_get(1)? })
+            let sql = "SELECT s.epoch, s.revision, a.nonce FROM portcullis_state s
+                       LEFT JOIN portcullis_audit a ON a.revision = s.revision WHERE s.id = 1";
+            let row = sqlx::query(sql).fetch_one(&self.pool).await?;
+            let (epoch, revision, nonce) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            Ok(Position { epoch, revision, nonce })
+        })
+        .await
+    }
+
+    /// Whether what has happened since continues from this place.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn continues(&self, from: &Position) -> Result<bool, StoreFault> {
+        self.within(async {
+            let sql = "SELECT nonce FROM portcullis_audit WHERE revision = $1";
+            let row = sqlx::query(sql).bind(from.revision).fetch_optional(&self.pool).await?;
+            let nonce = row.map(|row| row.try_get(0)).transpose()?;
+            Ok(nonce == from.nonce)
         })
         .await
     }

@@ -50,7 +50,7 @@ impl Revocation {
     const LONGEST_TOKEN: std::time::Duration = std::time::Duration::from_secs(3650 * 86_400);
 
     /// Voids everything that was issued until now.
-    pub(super) fn of_all(kind: RevocationKind, name: &str, now: Timestamp) -> Self {
+    pub fn of_all(kind: RevocationKind, name: &str, now: Timestamp) -> Self {
         Self { kind, name: name.to_owned(), at: now, until: now + Self::LONGEST_TOKEN }
     }
 }

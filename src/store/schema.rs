@@ -78,6 +78,7 @@ const VERSIONS: &[&[&str]] = &[&[
     "CREATE INDEX portcullis_revocations_until ON portcullis_revocations (until)",
     "CREATE TABLE portcullis_audit (
         revision BIGINT NOT NULL PRIMARY KEY,
+        nonce BIGINT NOT NULL,
         at BIGINT NOT NULL,
         who TEXT NOT NULL,
         origin TEXT NOT NULL,

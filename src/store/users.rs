@@ -90,7 +90,7 @@ impl UserChange {
     }
 
     /// Whether everything that the user was issued ends with it.
-    fn cuts_off(&self) -> bool {
+    pub fn cuts_off(&self) -> bool {
         self.disabled == Some(true) || self.password.is_some()
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         decision::Reply,
         issuing::IssuingTerms,
         problem::Problem,
-        sources::{PasswordAttempt, PasswordCheck},
+        sources::{Occasion, PasswordAttempt, PasswordCheck},
     },
 };
 
@@ -94,6 +94,7 @@ async fn grant(
     };
     let Grant::Password(grant) = Grant::parse(request.headers, body)?;
     let attempt = PasswordAttempt {
+        occasion: Occasion::Login,
         username: &grant.username,
         password: grant.password.as_bytes(),
         client: request.client,

@@ -15,7 +15,7 @@ use crate::{
         decision::Denial,
         forward::cors::is_cross_site,
         rules::{CorsRule, CrossSite},
-        sources::{PasswordAttempt, PasswordCheck},
+        sources::{Occasion, PasswordAttempt, PasswordCheck},
     },
 };
 
@@ -33,6 +33,7 @@ pub(super) async fn authenticate(
     let pair = decoded(presented).ok_or_else(refused)?;
     let (username, password) = pair.split_once(':').ok_or_else(refused)?;
     let attempt_at = PasswordAttempt {
+        occasion: Occasion::Request,
         username,
         password: password.as_bytes(),
         client: attempt.facts.client,

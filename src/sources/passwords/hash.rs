@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordVerifier, Version};
+use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 
 use crate::{model::Secret, policy::password::HashKind};
 
@@ -22,6 +22,12 @@ pub(super) fn matches(hash: &Secret, kind: HashKind, password: &[u8]) -> bool {
             bcrypt::verify(password, text).unwrap_or(false) && fits
         }
     }
+}
+
+/// The usual hash of a password.
+pub(super) fn made(password: &[u8]) -> Option<Secret> {
+    let hash = Argon2::default().hash_password(password).ok()?;
+    Some(Secret::new(hash.to_string()))
 }
 
 /// Computes a hash of this kind for nothing but the time that it takes.

@@ -106,6 +106,20 @@ impl Passwords {
         password.len() <= LONGEST_PASSWORD && check(stored, password, &[], &self.checks)
     }
 
+    /// Makes the usual hash of a password, if there is room now; nothing otherwise.
+    pub fn hash(&self, password: &[u8]) -> impl Future<Output = Option<Secret>> + 'static {
+        let room = Arc::clone(&self.room).try_acquire_owned();
+        let password = Zeroizing::new(password.to_vec());
+        async move {
+            let place = room.ok()?;
+            let made = task::spawn_blocking(move || {
+                let _place = place;
+                hash::made(&password)
+            });
+            made.await.ok().flatten()
+        }
+    }
+
     /// Who claims what, in the form that is remembered; nothing where there is no user with a
     /// password.
     pub fn claim(&self, client: IpAddr, user: Option<&User>, password: &[u8]) -> Option<Claim> {

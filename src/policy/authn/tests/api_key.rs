@@ -15,9 +15,9 @@ async fn a_key_is_judged_by_its_state_and_its_networks() {
     assert_eq!(fault(ApiKey { disabled: true, ..robot() }).await, ApiKeyFault::Disabled);
     let expires = Some(Timestamp::from_seconds(NOW));
     assert_eq!(fault(ApiKey { expires, ..robot() }).await, ApiKeyFault::Expired);
-    let networks = vec!["198.51.100.0/24".parse().unwrap()];
+    let networks = ["198.51.100.0/24".parse().unwrap()].into();
     assert_eq!(fault(ApiKey { networks, ..robot() }).await, ApiKeyFault::Network);
-    let networks = vec!["198.51.100.0/24".parse().unwrap(), "192.0.2.0/24".parse().unwrap()];
+    let networks = ["198.51.100.0/24".parse().unwrap(), "192.0.2.0/24".parse().unwrap()].into();
     let expires = Some(Timestamp::from_seconds(NOW + 1));
     let good = ApiKey { networks, expires, ..robot() };
     let mut bench =

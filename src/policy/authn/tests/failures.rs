@@ -151,6 +151,7 @@ async fn two_users_at_once_never_get_each_others_answer() {
                 _ => ("carol", "wonderland", None),
             };
             let attempt = crate::policy::sources::PasswordAttempt {
+                occasion: crate::policy::sources::Occasion::Request,
                 username: name,
                 password: password.as_bytes(),
                 client: "192.0.2.1".parse().unwrap(),

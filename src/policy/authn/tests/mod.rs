@@ -102,7 +102,7 @@ fn robot() -> ApiKey {
         roles: names(&["user"]),
         permissions: names(&["deploy"]),
         plan: None,
-        networks: vec![],
+        networks: [].into(),
         expires: None,
         disabled: false,
     }

@@ -1,0 +1,218 @@
+//! Memory is brought on to where the store is.
+
+use std::time::{Duration, Instant};
+
+use super::{Known, Records, Standing, now};
+use crate::store::{Position, Store, StoreFault};
+
+/// How often the store is asked whether something has changed: so that a change made elsewhere
+/// counts within a second, with a slow answer in between.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// How often uses of keys and logins are written.
+const NOTES: Duration = Duration::from_secs(15);
+
+/// How often what has expired is deleted.
+const FORGETTING: Duration = Duration::from_secs(600);
+
+/// Rows of one question.
+const PAGE: u32 = 5000;
+
+/// What became of one round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// Nothing was new.
+    Nothing,
+    /// Changes were taken over.
+    Changes,
+    /// Everything was read.
+    Everything,
+}
+
+impl Records {
+    /// Opens the store and reads everything; whoever serves waits for it. A store that is away is
+    /// not waited for: it is followed once it is there.
+    ///
+    /// # Errors
+    /// The store is of a newer schema, or its file cannot be made or opened: somebody has to act.
+    pub async fn begin(&self) -> Result<(), StoreFault> {
+        match self.follow().await {
+            Ok(_) => Ok(()),
+            Err(fault @ (StoreFault::File(_) | StoreFault::Newer { .. })) => Err(fault),
+            Err(fault) => {
+                // SQLite is no service that may come later: without a file there is nothing.
+                let is_file = matches!(self.location, crate::model::StoreLocation::Sqlite(_));
+                if is_file { Err(fault) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Follows the store for as long as the process lives.
+    pub async fn keep_following(&self) {
+        let mut period = tokio::time::interval(PERIOD);
+        period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut noted, mut forgotten) = (Instant::now(), Instant::now());
+        loop {
+            period.tick().await;
+            if self.follow().await.is_err() {
+                continue;
+            }
+            if noted.elapsed() >= NOTES {
+                noted = Instant::now();
+                self.write_notes().await;
+            }
+            if forgotten.elapsed() >= FORGETTING {
+                forgotten = Instant::now();
+                self.sweep(now());
+                if let Some(store) = self.store.get()
+                    && let Err(fault) = store.forget(now()).await
+                {
+                    tracing::warn!(event = "store_not_swept", %fault);
+                }
+            }
+        }
+    }
+
+    /// Asks the store once what is new. A change of its state is logged.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn follow(&self) -> Result<Followed, StoreFault> {
+        let mut position = self.position.lock().await;
+        self.catch_up(&mut position).await
+    }
+
+    pub(super) async fn catch_up(
+        &self,
+        position: &mut Option<Position>,
+    ) -> Result<Followed, StoreFault> {
+        let was = self.standing();
+        match self.bring_on(position).await {
+            Ok(followed) => {
+                if was != Standing::Current {
+                    tracing::info!(event = "store_up", store = %self.location);
+                }
+                Ok(followed)
+            }
+            Err(fault) => {
+                if self.contact.failed() {
+                    tracing::error!(event = "store_down", store = %self.location, %fault);
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    async fn bring_on(&self, position: &mut Option<Position>) -> Result<Followed, StoreFault> {
+        let store = self.opened().await?;
+        let asked = Instant::now();
+        let there = store.position().await?;
+        let followed = match position.as_ref() {
+            Some(here) if *here == there => Followed::Nothing,
+            Some(here) if continues(store, here, &there).await? => {
+                self.take_over(store, here.revision).await?;
+                Followed::Changes
+            }
+            _ => {
+                self.read_everything(store).await?;
+                Followed::Everything
+            }
+        };
+        *position = Some(there);
+        self.contact.heard(asked);
+        Ok(followed)
+    }
+
+    async fn opened(&self) -> Result<&Store, StoreFault> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = Store::open(&self.location).await?;
+        Ok(self.store.get_or_init(|| store))
+    }
+
+    async fn read_everything(&self, store: &Store) -> Result<(), StoreFault> {
+        let mut known = Known::default();
+        pages(store, -1, &mut |page| page.put_into(&mut known)).await?;
+        let old = std::mem::replace(&mut *self.known.write(), known);
+        // A million entries take their time: nobody waits for the lock meanwhile.
+        drop(old);
+        Ok(())
+    }
+
+    async fn take_over(&self, store: &Store, since: i64) -> Result<(), StoreFault> {
+        let removed = store.removals_since(since).await?;
+        {
+            let mut known = self.known.write();
+            removed.iter().for_each(|subject| known.users.remove(subject));
+        }
+        pages(store, since, &mut |page| page.put_into(&mut self.known.write())).await
+    }
+
+    /// Writes when keys were used and users logged in.
+    pub async fn write_notes(&self) {
+        let (uses, logins) = self.notes.take();
+        let Some(store) = self.store.get() else { return };
+        // Some at a time: nobody else can write to SQLite meanwhile. What is lost is a minute.
+        for some in uses.chunks(500) {
+            if let Err(fault) = store.note_uses(some).await {
+                tracing::warn!(event = "uses_not_noted", %fault);
+                return;
+            }
+        }
+        for some in logins.chunks(500) {
+            if let Err(fault) = store.note_logins(some).await {
+                tracing::warn!(event = "logins_not_noted", %fault);
+                return;
+            }
+        }
+    }
+}
+
+/// Whether `there` is the same history as `here`, and later.
+async fn continues(store: &Store, here: &Position, there: &Position) -> Result<bool, StoreFault> {
+    let later = here.epoch == there.epoch && here.revision < there.revision;
+    Ok(later && store.continues(here).await?)
+}
+
+/// Some rows that changed.
+enum Page {
+    Keys(Vec<crate::store::StoredKey>),
+    Revocations(Vec<crate::store::Revocation>),
+    Users(Vec<crate::store::StoredUser>),
+}
+
+impl Page {
+    fn put_into(self, known: &mut Known) {
+        match self {
+            Self::Keys(keys) => keys.iter().for_each(|key| known.keys.put(key)),
+            Self::Revocations(marks) => marks.iter().for_each(|mark| known.marks.put(mark)),
+            Self::Users(users) => users.into_iter().for_each(|user| known.users.put(user)),
+        }
+    }
+}
+
+/// The place before the first row of the next revision: no name is empty.
+fn after(revision: i64) -> (i64, String) {
+    (revision.saturating_add(1), String::new())
+}
+
+/// Everything that changed after a revision. What is taken back comes first.
+async fn pages(store: &Store, since: i64, take: &mut impl FnMut(Page)) -> Result<(), StoreFault> {
+    take(Page::Revocations(store.revocations_since(since).await?));
+    let mut place = after(since);
+    loop {
+        let users = store.users_changed((place.0, &place.1), PAGE).await?;
+        let Some(last) = users.last() else { break };
+        place = (last.revision, last.subject.clone());
+        take(Page::Users(users));
+    }
+    let mut place = after(since);
+    loop {
+        let keys = store.keys_changed((place.0, &place.1), PAGE).await?;
+        let Some(last) = keys.last() else { break };
+        place = (last.revision, last.id.clone());
+        take(Page::Keys(keys));
+    }
+    Ok(())
+}

@@ -1,0 +1,272 @@
+//! What the store holds, held in memory and followed.
+//!
+//! A request never waits for the store: users, keys and revocations are all in memory. A change made
+//! through this process counts before whoever made it is answered; one made elsewhere is heard of
+//! when the store is asked next, several times a second.
+//!
+//! **While the store is away** what is known serves for `store_max_stale`, then nothing that depends
+//! on it is answered. What is not known is not answered at all: somebody may have made it
+//! meanwhile. How long ago the store was last heard is measured where the question is asked, so a
+//! follower that hangs or died makes answers stale, never good. Nothing here is an answer to a
+//! question that the file's own accounts answer.
+
+mod change;
+mod follow;
+mod keys;
+mod marks;
+mod notes;
+mod strengthen;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use parking_lot::RwLock;
+
+use self::{keys::Keys, marks::Marks, notes::Notes, strengthen::Strengthening, users::Users};
+use crate::{
+    model::{StoreLocation, Timestamp},
+    policy::{
+        accounts::{Accounts, ApiKey, User},
+        digest::Digest,
+        password::HashKind,
+        sources::Unavailable,
+    },
+    store::{Position, RevocationKind, Store},
+};
+
+pub use follow::Followed;
+
+/// After so long without a word the store counts as away.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// What the store holds, held in memory and followed.
+#[derive(Debug)]
+pub struct Records {
+    location: StoreLocation,
+    store: OnceLock<Store>,
+    known: RwLock<Known>,
+    /// How far memory has come. Held while memory is brought on or the store is changed from here,
+    /// so that nothing older is put over something newer.
+    position: tokio::sync::Mutex<Option<Position>>,
+    contact: Contact,
+    notes: Notes,
+    strengthening: Strengthening,
+}
+
+/// What is known of the store.
+#[derive(Debug, Default)]
+struct Known {
+    keys: Keys,
+    marks: Marks,
+    users: Users,
+}
+
+/// When the store was last heard.
+#[derive(Debug)]
+struct Contact {
+    begun: Instant,
+    /// Milliseconds from `begun` to the beginning of the latest question that was answered and whose
+    /// answer is in memory, and one; 0 is never.
+    heard: AtomicU64,
+    /// Whether the latest question had no answer.
+    failing: AtomicBool,
+    max_stale: AtomicU64,
+}
+
+/// What memory is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing: the store was never heard, or not for too long.
+    Away,
+    /// It is the store's.
+    Current,
+    /// It was the store's a while ago: what is known serves, what is not known is not answered.
+    Stale,
+}
+
+impl Records {
+    /// The store is away.
+    pub const AWAY: Unavailable = Unavailable { what: "the store" };
+
+    /// Nothing known yet, of a store at this place.
+    pub fn new(location: StoreLocation, max_stale: Duration) -> Self {
+        let records = Self {
+            location,
+            store: OnceLock::new(),
+            known: RwLock::default(),
+            position: tokio::sync::Mutex::default(),
+            contact: Contact {
+                begun: Instant::now(),
+                heard: AtomicU64::new(0),
+                failing: AtomicBool::new(false),
+                max_stale: AtomicU64::new(0),
+            },
+            notes: Notes::default(),
+            strengthening: Strengthening::default(),
+        };
+        records.serve_stale_for(max_stale);
+        records
+    }
+
+    /// Changes how long what is known serves while the store is away.
+    pub fn serve_stale_for(&self, max_stale: Duration) {
+        let millis = u64::try_from(max_stale.as_millis()).unwrap_or(u64::MAX);
+        self.contact.max_stale.store(millis, Ordering::Relaxed);
+    }
+
+    /// What memory is worth now.
+    pub fn standing(&self) -> Standing {
+        self.contact.standing(Instant::now())
+    }
+
+    /// The API key with this digest. Its use is noted if `used` says when it is.
+    ///
+    /// # Errors
+    /// The store is away, and the key is not known or has not been heard of for too long.
+    pub fn api_key(
+        &self,
+        digest: &Digest,
+        file: &Accounts,
+        used: Option<Timestamp>,
+    ) -> Result<Option<ApiKey>, Unavailable> {
+        let standing = self.answering()?;
+        let known = self.known.read();
+        let Some(mut found) = known.keys.find(digest, used) else { return nobody(standing) };
+        if found.is_owned {
+            let shut_out = |user: &Arc<User>| user.disabled;
+            let subject = &found.key.subject;
+            let owner = file.user(subject).or_else(|| known.users.find(subject));
+            found.key.disabled |= owner.is_some_and(shut_out);
+        }
+        drop(known);
+        if found.is_fresh_use
+            && let Some(at) = used
+        {
+            self.notes.key_used(&found.key.id, at);
+        }
+        Ok(Some(found.key))
+    }
+
+    /// The user with this subject.
+    ///
+    /// # Errors
+    /// The store is away, and the user is not known or has not been heard of for too long.
+    pub fn user(&self, subject: &str) -> Result<Option<Arc<User>>, Unavailable> {
+        let standing = self.answering()?;
+        match self.known.read().users.find(subject) {
+            None => nobody(standing),
+            Some(user) => Ok(Some(Arc::clone(user))),
+        }
+    }
+
+    /// The user who logs in by this name.
+    ///
+    /// # Errors
+    /// The store is away, and the user is not known or has not been heard of for too long.
+    pub fn user_by_name(&self, username: &str) -> Result<Option<Arc<User>>, Unavailable> {
+        let standing = self.answering()?;
+        match self.known.read().users.find_by_name(username) {
+            None => nobody(standing),
+            Some(user) => Ok(Some(Arc::clone(user))),
+        }
+    }
+
+    /// Whether what was issued then, under this name, was taken back: for [`RevocationKind::Key`]
+    /// and [`RevocationKind::Subject`] what was issued in that second or before, for a family or a
+    /// token whatever the time.
+    ///
+    /// # Errors
+    /// The store has not been heard for too long.
+    pub fn is_revoked(
+        &self,
+        kind: RevocationKind,
+        name: &str,
+        issued: Timestamp,
+    ) -> Result<bool, Unavailable> {
+        self.answering()?;
+        Ok(self.known.read().marks.voids(kind, name, issued))
+    }
+
+    /// Notes that a user has logged in.
+    pub fn logged_in(&self, user: &User, at: Timestamp) {
+        self.notes.logged_in(&user.subject, at);
+    }
+
+    /// The kinds of password hashes in the store.
+    pub fn kinds(&self) -> Vec<HashKind> {
+        self.known.read().users.kinds().collect()
+    }
+
+    /// Digests of keys and revocations that are held.
+    pub fn held(&self) -> (usize, usize) {
+        let known = self.known.read();
+        (known.keys.len(), known.marks.len())
+    }
+
+    /// Forgets revocations that void nothing any more.
+    pub fn sweep(&self, now: Timestamp) {
+        self.known.write().marks.sweep(now);
+    }
+
+    /// Whether memory answers anything.
+    fn answering(&self) -> Result<Standing, Unavailable> {
+        match self.standing() {
+            Standing::Away => Err(Records::AWAY),
+            standing => Ok(standing),
+        }
+    }
+}
+
+/// The answer where nobody is known: nobody is there, or nobody has been heard of yet.
+fn nobody<T>(standing: Standing) -> Result<Option<T>, Unavailable> {
+    match standing {
+        Standing::Current => Ok(None),
+        Standing::Away | Standing::Stale => Err(Records::AWAY),
+    }
+}
+
+impl Contact {
+    fn standing(&self, now: Instant) -> Standing {
+        let heard = self.heard.load(Ordering::Acquire);
+        if heard == 0 {
+            return Standing::Away;
+        }
+        let silent = self.millis(now).saturating_sub(heard);
+        let failing = self.failing.load(Ordering::Relaxed);
+        if !failing && u128::from(silent) <= SILENCE.as_millis() {
+            Standing::Current
+        } else if silent <= self.max_stale.load(Ordering::Relaxed) {
+            Standing::Stale
+        } else {
+            Standing::Away
+        }
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        let millis = at.saturating_duration_since(self.begun).as_millis();
+        u64::try_from(millis).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    /// The question that was asked then is answered, and memory holds the answer.
+    fn heard(&self, asked: Instant) {
+        self.heard.fetch_max(self.millis(asked), Ordering::Release);
+        self.failing.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it was not failing before.
+    fn failed(&self) -> bool {
+        !self.failing.swap(true, Ordering::Relaxed)
+    }
+}
+
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}

@@ -1,0 +1,188 @@
+//! What memory is worth while the store is there, away, and changed by others.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::{
+    model::{Role, Secret},
+    store::{Author, Entry, NewKey, NewUser, UserChange},
+};
+
+const BY_TEST: Author<'static> = Author { who: "test", origin: "test" };
+const ENTRY: Entry<'static> = Entry { action: "user.set", target: "7", detail: "" };
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(seconds)
+}
+
+struct World {
+    records: Records,
+    location: StoreLocation,
+    _folder: tempfile::TempDir,
+}
+
+async fn world(max_stale: Duration) -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let location = StoreLocation::Sqlite(folder.path().join("store.db"));
+    let records = Records::new(location.clone(), max_stale);
+    records.begin().await.unwrap();
+    World { records, location, _folder: folder }
+}
+
+fn key(id: &str, byte: u8) -> NewKey {
+    NewKey {
+        id: id.into(),
+        sha256: [byte; 32],
+        name: None,
+        owner: Some("7".into()),
+        roles: vec![Role::from("user")],
+        permissions: vec![],
+        plan: None,
+        networks: vec![],
+        expires: None,
+    }
+}
+
+fn user(subject: &str) -> NewUser {
+    NewUser {
+        subject: subject.into(),
+        username: format!("user{subject}"),
+        password: Some(Secret::new("$2b$04$x")),
+        roles: vec![],
+        permissions: vec![],
+        plan: None,
+        disabled: false,
+    }
+}
+
+fn found(records: &Records, byte: u8) -> Result<Option<ApiKey>, Unavailable> {
+    records.api_key(&Digest::from_bytes([byte; 32]), &Accounts::default(), None)
+}
+
+/// The store as if it had last been heard so long ago.
+fn silence(records: &Records, length: Duration) {
+    let heard = records.contact.millis(Instant::now() + Duration::from_secs(1000));
+    let length = u64::try_from(length.as_millis()).unwrap();
+    records.contact.heard.store(heard.saturating_sub(length), Ordering::Relaxed);
+}
+
+/// What memory is worth a thousand seconds from now, so that silence can be made.
+fn later(records: &Records) -> Standing {
+    records.contact.standing(Instant::now() + Duration::from_secs(1000))
+}
+
+#[tokio::test]
+async fn a_change_made_here_counts_at_once() {
+    let World { records, .. } = world(Duration::from_secs(600)).await;
+    assert_eq!(found(&records, 1).unwrap().map(|key| key.id), None);
+    records.add_user(&user("7"), &BY_TEST, at(1)).await.unwrap();
+    records.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
+    assert!(!found(&records, 1).unwrap().unwrap().disabled);
+    records.revoke_key("k", &BY_TEST, at(2)).await.unwrap();
+    assert!(found(&records, 1).unwrap().unwrap().disabled);
+    assert!(records.is_revoked(RevocationKind::Key, "k", at(2)).unwrap());
+    assert!(!records.is_revoked(RevocationKind::Key, "k", at(3)).unwrap());
+}
+
+#[tokio::test]
+async fn a_change_made_elsewhere_counts_when_it_is_heard_of() {
+    let World { records, location, _folder } = world(Duration::from_secs(600)).await;
+    let other = Store::open(&location).await.unwrap();
+    other.add_user(&user("7"), &BY_TEST, at(1)).await.unwrap();
+    other.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
+    assert!(found(&records, 1).unwrap().is_none());
+    assert_eq!(records.follow().await.unwrap(), Followed::Changes);
+    assert_eq!(records.follow().await.unwrap(), Followed::Nothing);
+    assert!(!found(&records, 1).unwrap().unwrap().disabled);
+    // A key of a user who is shut out is shut out with him.
+    let shut = UserChange { disabled: Some(true), ..UserChange::default() };
+    other.change_user("7", &shut, &BY_TEST, &ENTRY, at(2)).await.unwrap();
+    records.follow().await.unwrap();
+    assert!(found(&records, 1).unwrap().unwrap().disabled);
+    assert!(records.is_revoked(RevocationKind::Subject, "7", at(2)).unwrap());
+    other.remove_user("7", &BY_TEST, at(3)).await.unwrap();
+    records.follow().await.unwrap();
+    assert!(records.user("7").unwrap().is_none());
+    assert!(found(&records, 1).unwrap().unwrap().disabled, "its keys are revoked");
+}
+
+#[tokio::test]
+async fn another_history_is_read_from_its_beginning() {
+    let World { records, location, _folder } = world(Duration::from_secs(600)).await;
+    records.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
+    records.add_key(&key("l", 2), &BY_TEST, at(1)).await.unwrap();
+    // As after a copy from before the second key was restored, and went its own way.
+    let StoreLocation::Sqlite(file) = &location else { unreachable!() };
+    let pool = sqlx::AnyPool::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    for statement in [
+        "DELETE FROM portcullis_keys WHERE id = 'l'",
+        "DELETE FROM portcullis_audit WHERE revision = 2",
+        "UPDATE portcullis_state SET revision = 1",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let other = Store::open(&location).await.unwrap();
+    other.add_key(&key("m", 3), &BY_TEST, at(2)).await.unwrap();
+    assert_eq!(other.position().await.unwrap().revision, 2);
+    assert_eq!(records.follow().await.unwrap(), Followed::Everything);
+    let known = [1, 2, 3].map(|byte| found(&records, byte).unwrap().is_some());
+    assert_eq!(known, [true, false, true]);
+}
+
+#[tokio::test]
+async fn what_is_known_serves_for_a_while_and_what_is_not_known_is_not_answered() {
+    let World { records, .. } = world(Duration::from_secs(60)).await;
+    records.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
+    records.contact.failed();
+    assert_eq!(records.standing(), Standing::Stale);
+    assert!(found(&records, 1).unwrap().is_some());
+    assert_eq!(found(&records, 2).unwrap_err(), Records::AWAY);
+    assert_eq!(records.user("8").unwrap_err(), Records::AWAY);
+    assert_eq!(records.user_by_name("x").unwrap_err(), Records::AWAY);
+    silence(&records, Duration::from_secs(61));
+    assert_eq!(later(&records), Standing::Away);
+    records.serve_stale_for(Duration::ZERO);
+    records.contact.heard.store(1, Ordering::Relaxed);
+    assert_eq!(later(&records), Standing::Away);
+}
+
+#[test]
+fn silence_makes_stale_whether_anybody_noticed_or_not() {
+    let records = Records::new(StoreLocation::Sqlite("/nowhere".into()), Duration::from_secs(60));
+    assert_eq!(records.standing(), Standing::Away, "never heard");
+    assert_eq!(found(&records, 1).unwrap_err(), Records::AWAY);
+    for (silent, standing) in [
+        (0, Standing::Current),
+        (3, Standing::Current),
+        (4, Standing::Stale),
+        (59, Standing::Stale),
+        (61, Standing::Away),
+    ] {
+        silence(&records, Duration::from_secs(silent));
+        assert_eq!(later(&records), standing, "{silent}");
+    }
+}
+
+#[tokio::test]
+async fn a_use_is_noted_to_the_minute() {
+    let World { records, location, _folder } = world(Duration::from_secs(60)).await;
+    records.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
+    for seconds in [600, 630, 665] {
+        let digest = Digest::from_bytes([1; 32]);
+        records.api_key(&digest, &Accounts::default(), Some(at(seconds))).unwrap();
+    }
+    records.write_notes().await;
+    let store = Store::open(&location).await.unwrap();
+    assert_eq!(store.key("k").await.unwrap().unwrap().last_used, Some(at(660)));
+}
+
+#[tokio::test]
+async fn a_store_without_a_file_is_a_fault_of_the_start() {
+    let records =
+        Records::new(StoreLocation::Sqlite("/nowhere/at/all.db".into()), Duration::from_secs(60));
+    assert!(records.begin().await.is_err());
+    let database = StoreLocation::Postgres(Secret::new("postgres://x@127.0.0.1:9/x"));
+    let records = Records::new(database, Duration::from_secs(60));
+    records.begin().await.expect("it is followed once it is there");
+    assert_eq!(records.standing(), Standing::Away);
+}
