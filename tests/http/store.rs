@@ -9,7 +9,7 @@ store_max_stale: 2s
 upstreams: { app: { builtin: echo } }
 authentication: { api_keys: { header: X-API-Key } }
 routes:
-  - { name: all, path: /**, upstream: app, auth: api_key }
+  - { name: all, match: { path: /** }, upstream: app, auth: api_key }
 ";
 
 #[test]
