@@ -31,6 +31,11 @@ fn folds_to(name: &[u8], folded: &[u8]) -> bool {
     name.len() == folded.len() && name.iter().zip(folded).all(|(a, b)| fold_byte(*a) == *b)
 }
 
+/// Whether a name is another spelling of this one, and not just in other letter case.
+pub(super) fn is_alias(name: &HeaderName, of: &HeaderName) -> bool {
+    name != of && fold_alike(name.as_str().as_bytes(), of.as_str().as_bytes())
+}
+
 /// Whether two names fold to one.
 fn fold_alike(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(a, b)| fold_byte(*a) == fold_byte(*b))
@@ -120,9 +125,7 @@ impl IdentityTerms {
         if !exact && GUARDED.iter().any(|guarded| guarded.as_bytes() == folded.as_slice()) {
             return Some(Strip::Alias);
         }
-        let aliased =
-            |set: &HeaderName| set != name && fold_alike(set.as_str().as_bytes(), written);
-        route.set.iter().any(|(set, _)| aliased(set)).then_some(Strip::Alias)
+        route.set.iter().any(|(set, _)| is_alias(name, set)).then_some(Strip::Alias)
     }
 }
 

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::{
     ForwardPlan, HeaderEdit, IdentityTerms, Stripped,
-    fold::{Strip, is_hop_by_hop, may_be_nominated},
+    fold::{Strip, is_alias, is_hop_by_hop, may_be_nominated},
     query,
 };
 use crate::{
@@ -35,8 +35,9 @@ pub fn plan(
 ) -> ForwardPlan {
     let facts = scope.facts;
     let mut plan = ForwardPlan { edits: Vec::with_capacity(24), ..ForwardPlan::default() };
-    strip(&forwarding.headers, identity, facts, &mut plan);
-    let query = empty_places(route, forwarding, facts, &mut plan);
+    let methods = emptied(route, forwarding);
+    strip(&forwarding.headers, methods, identity, facts, &mut plan);
+    let query = empty_places(methods, facts, &mut plan);
     connection(facts, &mut plan.edits);
     forwarded(facts, &mut plan.edits);
     host(forwarding, &mut plan.edits);
@@ -54,6 +55,7 @@ pub fn plan(
 /// what came in: what is put in later is out of its reach.
 fn strip(
     route: &HeaderTerms,
+    methods: &[Method],
     identity: &IdentityTerms,
     facts: &RequestFacts<'_>,
     plan: &mut ForwardPlan,
@@ -61,7 +63,9 @@ fn strip(
     let nominated = nominated(facts);
     for name in facts.headers.keys() {
         let stripped = &mut plan.stripped;
-        let (count, goes) = match identity.strip(name, route, facts.peer_trusted) {
+        let fate = identity.strip(name, route, facts.peer_trusted);
+        let fate = fate.or_else(|| spells_a_place(name, methods).then_some(Strip::Alias));
+        let (count, goes) = match fate {
             Some(Strip::Alias) => (&mut stripped.alias, true),
             Some(Strip::Forwarding) => (&mut stripped.forwarding, true),
             Some(Strip::Identity) => (&mut stripped.identity, true),
@@ -92,20 +96,32 @@ fn nominated(facts: &RequestFacts<'_>) -> SmallVec<[HeaderName; 4]> {
     nominated
 }
 
-/// Empties every place in which the route's methods look for a credential, whichever of them
-/// decided; the query without them, if they were in it.
+/// The methods whose places are emptied: those of the route, unless credentials are forwarded.
+fn emptied<'r>(route: &'r Route, forwarding: &Forwarding) -> &'r [Method] {
+    match (route.access.rule(), forwarding.credentials) {
+        (None, _) | (_, Credentials::Keep) => &[],
+        (Some(rule), Credentials::Strip) => &rule.methods,
+    }
+}
+
+/// Whether a header could be taken for one in which these methods look. Other spellings of
+/// `Authorization` go on every route.
+fn spells_a_place(name: &HeaderName, methods: &[Method]) -> bool {
+    methods.iter().any(|method| match method {
+        Method::ApiKey(terms) => terms.header.as_ref().is_some_and(|place| is_alias(name, place)),
+        Method::Basic(_) | Method::Jwt(_) => false,
+    })
+}
+
+/// Empties every place in which the methods look for a credential, whichever of them decided; the
+/// query without them, if they were in it.
 fn empty_places(
-    route: &Route,
-    forwarding: &Forwarding,
+    methods: &[Method],
     facts: &RequestFacts<'_>,
     plan: &mut ForwardPlan,
 ) -> Option<String> {
-    let rule = route.access.rule()?;
-    if forwarding.credentials == Credentials::Keep {
-        return None;
-    }
     let mut remaining: Option<String> = None;
-    for method in &rule.methods {
+    for method in methods {
         let (header, parameter) = match method {
             Method::ApiKey(terms) => (terms.header.clone(), terms.query.as_deref()),
             Method::Basic(_) | Method::Jwt(_) => (Some(header::AUTHORIZATION), None),

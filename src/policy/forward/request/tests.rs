@@ -202,6 +202,25 @@ fn every_place_that_the_route_looks_in_is_emptied_whichever_credential_decided()
 }
 
 #[test]
+fn another_spelling_of_a_header_that_the_route_looks_in_goes_and_is_counted() {
+    let alice = alice(json!({}));
+    let keep = Forwarding { credentials: Credentials::Keep, ..forwarding(HeaderTerms::default()) };
+    let strip = forwarding(HeaderTerms::default());
+    for spelling in ["X_API_Key", "x_api-key", "X.Api.Key", "x!api!key", "x~api|key"] {
+        let received = headers(&[(spelling, "k")]);
+        let facts = facts(&received);
+        let scope = scope(Some(&alice), &facts, &[] as &[(&str, &str); 0]);
+        let goes = |forwarding: &Forwarding, methods| {
+            let plan = plan(&route(methods), forwarding, &identity(), &scope, None);
+            (plan.stripped.alias, plan.apply(&received).contains_key(spelling))
+        };
+        assert_eq!(goes(&strip, token_and_key()), (1, false), "{spelling}");
+        assert_eq!(goes(&keep, token_and_key()), (0, true), "{spelling}");
+        assert_eq!(goes(&strip, None), (0, true), "{spelling}: nobody looks there");
+    }
+}
+
+#[test]
 fn a_public_route_and_one_that_forwards_credentials_empty_nothing() {
     let received = headers(&[("Authorization", "Bearer x"), ("X-API-Key", "k")]);
     let keep = Forwarding { credentials: Credentials::Keep, ..forwarding(HeaderTerms::default()) };
