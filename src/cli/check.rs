@@ -8,7 +8,10 @@ use super::{
     file::{self, FileArgument},
     output::{self, Colour, Format, Style},
 };
-use crate::config::diagnostic::{self, Diagnostic};
+use crate::config::{
+    codes,
+    diagnostic::{self, Diagnostic},
+};
 
 /// What the command is told.
 #[derive(clap::Args, Debug)]
@@ -28,7 +31,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (_, compiled) = match file::compile(&arguments.file, file::now()) {
         Ok(read) => read,
         Err(error) => {
-            output::complain(format_args!("{error:#}"));
+            match arguments.format {
+                Format::Json => print_json(arguments, &[unreadable(&error)], false)?,
+                Format::Human => output::complain(format_args!("{error:#}")),
+            }
             return Ok(ExitCode::from(2));
         }
     };
@@ -36,13 +42,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let valid = compiled.outcome.is_some();
     let found = &compiled.diagnostics;
     match arguments.format {
-        Format::Json => {
-            let found: Vec<_> = found.iter().map(Diagnostic::to_json).collect();
-            output::print_line(format_args!(
-                "{:#}",
-                json!({ "valid": valid, "diagnostics": found })
-            ))?;
-        }
+        Format::Json => print_json(arguments, found, valid)?,
         Format::Human => {
             let coloured = Colour::of_stderr() == Colour::Always;
             output::tell(diagnostic::to_text(found, coloured));
@@ -55,6 +55,28 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(if valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The file as a whole cannot be read.
+fn unreadable(error: &anyhow::Error) -> Diagnostic {
+    Diagnostic::of_file(codes::UNREADABLE_FILE, format!("{error:#}"))
+        .help("name the file with `-c FILE`, and let this user read it")
+}
+
+/// One object, whatever is wrong: each fault names a file, those of the file as a whole this one.
+fn print_json(arguments: &Arguments, found: &[Diagnostic], valid: bool) -> anyhow::Result<()> {
+    let found: Vec<_> = found
+        .iter()
+        .map(|one| {
+            let mut one = one.to_json();
+            if let Some(one) = one.as_object_mut() {
+                one.entry("file")
+                    .or_insert_with(|| arguments.file.config.display().to_string().into());
+            }
+            one
+        })
+        .collect();
+    output::print_line(format_args!("{:#}", json!({ "valid": valid, "diagnostics": found })))
 }
 
 fn summary(found: &[Diagnostic], valid: bool) -> String {

@@ -13,11 +13,13 @@ const FLAGS: &[&str] = &["--admin", "--coverage", "--log", "--upgrade"];
 pub(super) fn explain(error: clap::Error) -> ExitCode {
     if let Some(what) = not_yet(&error) {
         output::complain(format_args!("`{what}` is not available in this version"));
-        return ExitCode::from(2);
+        return ExitCode::FAILURE;
     }
     // Nobody is left to tell if this fails.
     let _ = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    // Only help and version are no error. A wrong command line is one like any other: what else a
+    // code could say, as 2 of `check` that the file is unreadable, is not said of it.
+    if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn not_yet(error: &clap::Error) -> Option<String> {

@@ -109,6 +109,7 @@ impl Diagnostic {
             Value::Object(label)
         };
         let mut object = self.span.as_ref().map(place).unwrap_or_default();
+        object.insert("id".to_owned(), self.code.into());
         object.insert("code".to_owned(), self.code.into());
         object.insert("severity".to_owned(), self.severity.as_str().into());
         object.insert("message".to_owned(), self.message.as_str().into());
@@ -264,7 +265,7 @@ mod tests {
         assert_eq!(
             json,
             json!({
-                "code": "unknown-key", "severity": "error", "message": "unknown key `roels`",
+                "id": "unknown-key", "code": "unknown-key", "severity": "error", "message": "unknown key `roels`",
                 "help": "did you mean `roles`?", "file": "gateway.yaml", "line": 2, "column": 1,
                 "end_line": 2, "end_column": 6, "text": "roels", "labels": [],
             })

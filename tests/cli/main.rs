@@ -136,13 +136,45 @@ fn schema_and_completions_are_on_stdout() {
 fn what_a_later_version_brings_is_named() {
     for arguments in [&["diff", "new.yaml"][..], &["init"], &["user", "list"], &["key", "list"]] {
         let failed = run(arguments, "");
-        assert_eq!(failed.status.code(), Some(2));
+        assert_eq!(failed.status.code(), Some(1));
         let what = format!("`portcullis {}` is not available in this version", arguments[0]);
         assert!(err(&failed).contains(&what), "{}", err(&failed));
     }
     for arguments in [&["run", "--upgrade"][..], &["test", "--coverage", "cases.yaml"]] {
         assert!(err(&run(arguments, "")).contains("is not available in this version"));
     }
+}
+
+#[test]
+fn a_wrong_command_line_is_1_and_help_is_0() {
+    for arguments in [
+        &["explain"][..],
+        &["explain", "GET", "/", "--format", "xml"],
+        &["test"],
+        &["check", "--nonsense"],
+        &["token"],
+        &["nonsense"],
+    ] {
+        let failed = run(arguments, "");
+        assert_eq!(failed.status.code(), Some(1), "{arguments:?}");
+        assert!(!err(&failed).is_empty() && out(&failed).is_empty(), "{arguments:?}");
+    }
+    for arguments in [&["--help"][..], &["--version"], &["explain", "--help"], &["token", "-h"]] {
+        let told = run(arguments, "");
+        assert_eq!(told.status.code(), Some(0), "{arguments:?}");
+        assert!(err(&told).is_empty() && !out(&told).is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn check_says_in_json_too_that_a_file_cannot_be_read() {
+    let failed = run(&["check", "-c", "nowhere.yaml", "--format", "json"], "");
+    assert_eq!((failed.status.code(), err(&failed).as_str()), (Some(2), ""));
+    let told: Value = serde_json::from_slice(&failed.stdout).unwrap();
+    assert_eq!(told["valid"], false);
+    let fault = &told["diagnostics"][0];
+    assert_eq!((&fault["id"], &fault["file"]), (&"unreadable-file".into(), &"nowhere.yaml".into()));
+    assert_eq!(fault["severity"], "error");
 }
 
 #[test]

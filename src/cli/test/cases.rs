@@ -149,7 +149,8 @@ pub struct Login {
 pub struct Expectation {
     /// Whether it is let through.
     pub allowed: Option<bool>,
-    /// The status that the gateway answers.
+    /// The status that the gateway answers. No upstream runs: of a request that goes to one, a
+    /// status below 400 says that it is let through.
     pub status: Option<u16>,
     /// The code of the refusal.
     pub code: Option<String>,
