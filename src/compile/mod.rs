@@ -100,6 +100,7 @@ pub fn compile(loaded: &Loaded, circumstances: &Circumstances) -> Compiled {
     let outcome = compile_into(loaded, circumstances, &mut faults);
     let mut diagnostics = loaded.diagnostics.clone();
     diagnostics.extend(faults.into_found());
+    loaded.expansions.conceal(&mut diagnostics);
     diagnostic::sort(&mut diagnostics);
     let outcome = outcome.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
     Compiled { outcome, diagnostics }

@@ -171,6 +171,12 @@ fn admin(input: &Input<'_>, faults: &mut Faults) -> AdminTerms {
         }
         Some(_) | None => {}
     }
-    let hosts = admin.hosts.iter().map(|host| host.0.to_ascii_lowercase()).collect();
+    if !admin.hosts.is_empty() && admin.token.is_none() && !input.is_faulty("admin") {
+        faults
+            .warning(codes::NO_EFFECT, at.key("hosts"), "without `admin.token` these names are not taken")
+            .help("set `token`: without it only loopback names count, so that no page of another name can reach the admin API");
+    }
+    let host = |host: &str| host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let hosts = admin.hosts.iter().map(|name| host(&name.0)).collect();
     AdminTerms { listen, token, hosts }
 }

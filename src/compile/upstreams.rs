@@ -154,6 +154,7 @@ impl Upstreams<'_> {
             distinguishes: settings.distinguishes.iter().map(difference).collect(),
             timeouts: timeouts([&settings.timeouts]),
         };
+        judge_timeouts(&settings.timeouts, at.key("timeouts"), faults);
         Some(Found { upstream: Arc::new(upstream), timeouts: settings.timeouts })
     }
 
@@ -207,6 +208,23 @@ pub(super) fn names(config: &Config) -> impl Iterator<Item = String> + '_ {
         let local = name == "localhost" || name.ends_with(".localhost");
         (!local && name.parse::<IpAddr>().is_err()).then_some(name)
     })
+}
+
+/// Refuses times that nothing could keep.
+pub(super) fn judge_timeouts(written: &WrittenTimeouts, at: Site<'_>, faults: &mut Faults) {
+    let times =
+        [("connect", written.connect), ("response", written.response), ("idle", written.idle)];
+    for (key, period) in times {
+        if period.is_some_and(|period| period.0.is_zero()) {
+            faults
+                .fault(
+                    codes::OUT_OF_RANGE,
+                    at.key(key),
+                    format!("`{key}` of nothing would fail every request"),
+                )
+                .help("there is no word for any length of time: write a long one such as `1h`");
+        }
+    }
 }
 
 /// The first word on each timeout, in order of precedence.

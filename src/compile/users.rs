@@ -42,7 +42,32 @@ pub(super) fn compile(
         judge_password(input, user, at.key("password"), faults);
         users.push(compiled(user));
     }
+    warn_of_logins(input, faults);
     users
+}
+
+/// Warns where users could log in, and none of them can.
+fn warn_of_logins(input: &Input<'_>, faults: &mut Faults) {
+    let can = |user: &Written| user.password.is_some() && !user.disabled;
+    if input.config.users.iter().any(|(_, user)| can(user)) || input.is_faulty("users") {
+        return;
+    }
+    let (root, config) = (input.root(), input.config);
+    let token = config.token.as_ref().is_some_and(|token| token.path.is_some());
+    let basic = config.authentication.basic.is_some();
+    let places =
+        [(token, root.key("token").key("path")), (basic, root.key("authentication").key("basic"))];
+    for (_, at) in places.into_iter().filter(|(there, _)| *there) {
+        faults
+            .warning(
+                codes::NO_PASSWORD,
+                at,
+                "no user has a password, so that every login is refused",
+            )
+            .help(
+                "give a user under `users` a `password`, as `portcullis hash-password` prints it",
+            );
+    }
 }
 
 fn compiled(user: &Written) -> User {

@@ -43,9 +43,11 @@ codes! {
     NEEDS_PRINCIPAL = "needs-principal": "A rule about principals stands where nobody is asked who they are.";
     NO_AUDIENCES = "no-audiences": "An issuer's tokens are taken whomever they were issued for.";
     NO_DEFAULT_PLAN = "no-default-plan": "A limit by plan has no plan to fall back to.";
+    NO_EFFECT = "no-effect": "A key changes nothing as the file stands.";
     NO_EXPIRY = "no-expiry": "An issuer's tokens may never expire.";
     NO_ISSUER = "no-issuer": "An issuer takes the tokens that no other claims.";
     NO_OWNERSHIP = "no-ownership": "A parameter looks like an owner, and no rule compares it.";
+    NO_PASSWORD = "no-password": "Nobody has a password to log in with.";
     NOT_AVAILABLE = "not-available": "Something that a later version brings.";
     NOT_UTF8 = "not-utf8": "The file is not UTF-8.";
     NULL_VALUE = "null-value": "A key has no value.";
@@ -55,6 +57,7 @@ codes! {
     OWNER_SOURCES = "owner-sources": "A subject may be somebody else at another issuer.";
     PUBLIC_BENEATH_PROTECTED = "public-beneath-protected": "A public route lies beneath a protected one.";
     PUBLIC_BY_DEFAULT = "public-by-default": "Routes are public unless they say otherwise.";
+    REDUNDANT = "redundant": "Something says what something beside it says already.";
     RESERVED_HEADER = "reserved-header": "A header belongs to the connection or has a meaning of its own.";
     ROLE_CYCLE = "role-cycle": "A role includes itself.";
     ROUTE_OVERLAP = "route-overlap": "Two routes could both win for one request.";

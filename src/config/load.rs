@@ -13,6 +13,7 @@ use super::{
     Config, codes,
     diagnostic::{self, Diagnostic, quoted},
     document::{Document, MAX_BYTES, too_large},
+    expansions::Expansions,
     reading::{self, Faulty, NamedFile, Written},
     scalar::Environment,
     schema, shape,
@@ -38,6 +39,8 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// Where something is wrong, so that nobody complains twice.
     pub faulty: Faulty,
+    /// What variables were replaced by.
+    pub expansions: Expansions,
 }
 
 /// The file itself could not be read.
@@ -139,7 +142,8 @@ pub fn load_with(
         }
     }
     diagnostic::sort(&mut diagnostics);
-    Loaded { document, config: read.value, files, diagnostics, faulty }
+    let (config, expansions) = (read.value, read.expansions);
+    Loaded { document, config, files, diagnostics, faulty, expansions }
 }
 
 impl Loaded {
@@ -155,6 +159,7 @@ impl Loaded {
             files: Files::default(),
             diagnostics: Vec::new(),
             faulty: Faulty::whole(),
+            expansions: Expansions::default(),
         }
     }
 

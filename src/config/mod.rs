@@ -10,6 +10,7 @@ pub mod cors;
 pub mod defaults;
 pub mod diagnostic;
 pub mod document;
+pub mod expansions;
 pub mod headers;
 pub mod identity;
 pub mod issuers;

@@ -22,6 +22,7 @@ use super::{
     codes,
     diagnostic::{Diagnostic, quoted},
     document::{Content, Document, Entry, Site},
+    expansions::Expansions,
     later,
     scalar::Environment,
     shape::{Object, Shape},
@@ -40,6 +41,7 @@ pub(super) struct Read<T> {
     pub diagnostics: Vec<Diagnostic>,
     pub faulty: Faulty,
     pub files: Vec<NamedFile>,
+    pub expansions: Expansions,
 }
 
 /// A file that the document names.
@@ -66,14 +68,17 @@ pub(super) fn read<T: Written>(
         faults: Faults::default(),
         secrets: Vec::new(),
         files: Vec::new(),
+        expansions: Expansions::default(),
         may_be_empty: false,
     };
     let value = reader.value(&Here { site: document.root(), key: None }, shape);
     let typed = reader.typed(value.unwrap_or_else(|| Value::Mapping(Mapping::new())));
     document.dropped().for_each(|entry| reader.hide_suspect(&entry));
     document.source().hide(std::mem::take(&mut reader.secrets));
-    let (diagnostics, faulty) = reader.faults.finish();
-    Read { value: typed, diagnostics, faulty, files: reader.files }
+    let (mut diagnostics, faulty) = reader.faults.finish();
+    reader.expansions.conceal(&mut diagnostics);
+    let Reader { files, expansions, .. } = reader;
+    Read { value: typed, diagnostics, faulty, files, expansions }
 }
 
 struct Reader<'d, 'e> {
@@ -83,6 +88,7 @@ struct Reader<'d, 'e> {
     faults: Faults,
     secrets: Vec<Range<usize>>,
     files: Vec<NamedFile>,
+    expansions: Expansions,
     /// Whether a secret may be empty here.
     may_be_empty: bool,
 }

@@ -20,7 +20,7 @@ pub struct RoleSettings {
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimits {
     /// How many counters are kept in memory. Beyond it the least used is dropped, and its key
-    /// starts fresh.
+    /// starts fresh. Fewer than 1024 are 1024.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub keys: u64,
 }

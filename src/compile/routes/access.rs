@@ -194,6 +194,7 @@ impl<'i> Methods<'i> {
                     .help("remove one of them");
                 sound = false;
             } else {
+                warn_of_issuer(method, methods, at, faults);
                 sound &= self.add(method, &mut found, at, faults).is_some();
             }
         }
@@ -311,6 +312,16 @@ fn take(found: &mut Vec<Method>, issuer: &Arc<IssuerTerms>) {
         None => found.push(Method::Jwt(JwtRule { issuers: vec![issuer.clone()] })),
         Some(rule) if rule.issuers.iter().any(|one| one.name == issuer.name) => {}
         Some(rule) => rule.issuers.push(issuer.clone()),
+    }
+}
+
+/// `jwt` is every issuer: one that is named beside it changes nothing.
+fn warn_of_issuer(method: &AuthMethod, all: &[AuthMethod], at: Site<'_>, faults: &mut Faults) {
+    let named = matches!(method, AuthMethod::JwtOwn | AuthMethod::JwtFrom(_));
+    if named && all.contains(&AuthMethod::Jwt) {
+        faults
+            .warning(codes::REDUNDANT, at, format!("`{method}` is one of `jwt` already"))
+            .help("remove it, or remove `jwt` if only the named issuers are meant");
     }
 }
 

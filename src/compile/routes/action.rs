@@ -98,6 +98,7 @@ impl Ground<'_> {
         let (found, config) = (found?, self.input.config);
         let keep = route.forward_credentials.unwrap_or(config.identity.forward_credentials);
         let limit = route.request.body_limit.unwrap_or(config.server.limits.body);
+        upstreams::judge_timeouts(&route.timeouts, self.at.key("timeouts"), faults);
         let order = [&route.timeouts, &config.defaults.timeouts, &found.timeouts];
         let forwarding = Forwarding {
             upstream: found.upstream.clone(),

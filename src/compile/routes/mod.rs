@@ -6,7 +6,10 @@ mod blocks;
 mod endpoints;
 mod survey;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use http::Method;
 
@@ -20,7 +23,7 @@ use super::{
     limits::{self, Plans},
     roles::Roles,
     token,
-    upstreams::Upstreams,
+    upstreams::{self, Upstreams},
 };
 use crate::{
     config::{
@@ -87,6 +90,7 @@ impl<'a> Ground<'a> {
                 limits::compile(rules, &Scope::Defaults, plans, at.key("rate_limit"), faults)
             }
         };
+        upstreams::judge_timeouts(&defaults.timeouts, at.key("timeouts"), faults);
         let place = at.key("security_headers");
         let word = defaults.security_headers.as_ref().map(|word| (word, Some(place)));
         let security_headers = headers::security(word, faults).into();
@@ -182,11 +186,7 @@ impl<'a> Ground<'a> {
         let response = at.key("response").key("headers");
         let response = headers::edits(&written.response.headers, &params, response, faults);
         let security_headers = self.security_headers(written, at, faults);
-        let names: Option<Vec<Method>> = written
-            .matches
-            .methods
-            .as_ref()
-            .map(|names| names.iter().filter_map(|name| name.0.parse().ok()).collect());
+        let names = self::methods(written, at, faults);
         let cors = self.cors(written, names.as_deref(), at, faults);
         let hosts = hosts(written, at, faults);
         let leads = leads?;
@@ -304,9 +304,13 @@ fn patterns(written: &Written, at: Site<'_>, faults: &mut Faults) -> Vec<PathPat
     let place = at.key("match").key("path");
     let paths: &OneOrMany<_> = &written.matches.path;
     let mut patterns = Vec::with_capacity(paths.as_slice().len());
+    let mut seen = Seen::default();
     for (index, path) in paths.as_slice().iter().enumerate() {
         match PathPattern::parse(path.as_str()) {
-            Ok(pattern) => patterns.push(pattern),
+            Ok(pattern) => {
+                seen.see(path.as_str(), place.item(index), faults);
+                patterns.push(pattern);
+            }
             Err(fault) => {
                 faults
                     .fault(codes::INVALID_PATH, place.item(index), fault.to_string())
@@ -320,9 +324,13 @@ fn patterns(written: &Written, at: Site<'_>, faults: &mut Faults) -> Vec<PathPat
 fn hosts(written: &Written, at: Site<'_>, faults: &mut Faults) -> Option<Vec<HostPattern>> {
     let place = at.key("match").key("hosts");
     let hosts = written.matches.hosts.as_deref().unwrap_or_default().iter().enumerate();
+    let mut seen = Seen::default();
     let hosts: Vec<_> = hosts
         .map(|(index, host)| {
             let parsed = HostPattern::parse(&host.0);
+            if let Ok(pattern) = &parsed {
+                seen.see(&pattern.to_string(), place.item(index), faults);
+            }
             parsed.map_err(|fault| {
                 faults
                     .fault(codes::INVALID_VALUE, place.item(index), fault.to_string())
@@ -331,6 +339,32 @@ fn hosts(written: &Written, at: Site<'_>, faults: &mut Faults) -> Option<Vec<Hos
         })
         .collect();
     hosts.into_iter().collect::<Result<_, _>>().ok()
+}
+
+/// What stands in a list so far.
+#[derive(Default)]
+struct Seen(HashSet<String>);
+
+impl Seen {
+    /// Refuses what stands there already.
+    fn see(&mut self, text: &str, at: Site<'_>, faults: &mut Faults) {
+        if !self.0.insert(text.to_owned()) {
+            faults
+                .fault(codes::DUPLICATE, at, format!("`{text}` stands in this list twice"))
+                .help("remove one of them");
+        }
+    }
+}
+
+/// The methods that the route names, if it names any.
+fn methods(written: &Written, at: Site<'_>, faults: &mut Faults) -> Option<Vec<Method>> {
+    let names = written.matches.methods.as_ref()?;
+    let place = at.key("match").key("methods");
+    let mut seen = Seen::default();
+    for (index, name) in names.iter().enumerate() {
+        seen.see(&name.0, place.item(index), faults);
+    }
+    Some(names.iter().filter_map(|name| name.0.parse().ok()).collect())
 }
 
 /// The parameters that every template catches: what rules may rely on.

@@ -73,7 +73,10 @@ impl<'d> Reader<'d, '_> {
         }
         let (text, expanded) = match shape.expands().then(|| expand(written, self.environment)) {
             None | Some(Ok(None)) => (Cow::Borrowed(written), false),
-            Some(Ok(Some(text))) => (Cow::Owned(text), true),
+            Some(Ok(Some(text))) => {
+                self.expansions.add(&text, written, hidden, range.clone());
+                (Cow::Owned(text), true)
+            }
             Some(Err(fault)) => return self.variable(&range, fault),
         };
         let given = Given { written, text, expanded, scalar, hidden, range };

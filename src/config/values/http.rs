@@ -68,7 +68,9 @@ impl Written for HostPattern {
 
     fn read(text: &str) -> Result<Self, ValueFault> {
         let name = text.strip_prefix("*.").unwrap_or(text);
-        if !is_host(name) {
+        // Hosts compare without final dot.
+        let bare = name.strip_suffix('.').filter(|bare| !bare.ends_with(']'));
+        if !is_host(bare.unwrap_or(name)) {
             let fault = ValueFault::malformed();
             return Err(match text {
                 "*" => fault.help("leave `hosts` out to match every host"),
@@ -236,10 +238,15 @@ mod tests {
 
     #[test]
     fn a_host_has_no_port_and_no_scheme() {
-        for text in ["api.example.com", "*.example.com", "localhost", "[::1]", "10.0.0.1"] {
+        for text in
+            ["api.example.com", "*.example.com", "localhost", "[::1]", "10.0.0.1", "a.b.", "*.a."]
+        {
             assert!(HostPattern::read(text).is_ok(), "{text}");
         }
-        for text in ["", "*", "a:80", "http://a", "a..b", "a.*.b", "-a", "a/b", "a b"] {
+        for text in [
+            "", "*", ".", "*.", "a..", "[::1].", "a:80", "http://a", "a..b", "a.*.b", "-a", "a/b",
+            "a b",
+        ] {
             assert!(HostPattern::read(text).is_err(), "{text}");
         }
     }
