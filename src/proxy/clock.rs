@@ -117,10 +117,11 @@ impl Clock {
         self.0.lock().overdue
     }
 
-    /// Bytes came from the client.
-    pub(super) fn received(&self, now: impl FnOnce() -> Instant) {
+    /// Bytes came from the client; in which phase.
+    pub(super) fn received(&self, now: impl FnOnce() -> Instant) -> Phase {
         let mut state = self.0.lock();
-        match state.phase {
+        let phase = state.phase;
+        match phase {
             Phase::Idle => {
                 let limit = state.header_limit;
                 state.enter(Phase::Header, limit);
@@ -129,6 +130,7 @@ impl Clock {
             Phase::Header => {}
             Phase::Body | Phase::Relay | Phase::Response => state.since = None,
         }
+        phase
     }
 
     /// Bytes went to the client.

@@ -47,6 +47,9 @@ pub(super) fn read(session: &Session, exchange: &mut Exchange) -> Result<(), Den
     if handshake.is_some() {
         exchange.scheme = Scheme::Https;
     }
+    if connection.is_some_and(Guarded::has_spaced_target) {
+        return Err(Denial::BadRequest { why: "the request line does not have three parts" });
+    }
     let raw = session.as_downstream().to_h1_raw();
     let head = framing::read(&raw, exchange.snapshot.limits())?;
     if handshake.is_some_and(|handshake| handshake.asks_client) {

@@ -26,8 +26,9 @@ use tokio::{
 };
 
 use super::{
-    clock::{Clock, Overdue},
+    clock::{Clock, Overdue, Phase},
     connection::Handshake,
+    request_line::RequestLine,
 };
 
 /// How long a client that is still sending is listened to after its answer.
@@ -52,6 +53,8 @@ pub(super) struct Guarded {
     ahead: Vec<u8>,
     /// How it was secured; absent in clear.
     handshake: Option<Handshake>,
+    /// The line that the request began with, as it came.
+    line: RequestLine,
 }
 
 impl Guarded {
@@ -63,7 +66,13 @@ impl Guarded {
             linger_until: None,
             ahead: Vec::new(),
             handshake,
+            line: RequestLine::default(),
         }
+    }
+
+    /// Whether the request's line has more parts than method, target and version.
+    pub fn has_spaced_target(&self) -> bool {
+        self.line.is_spaced()
     }
 
     /// How it was secured; absent in clear.
@@ -178,8 +187,13 @@ impl AsyncRead for Guarded {
                 this.sleep(context, Clock::waiting)
             }
             Poll::Ready(outcome) => {
-                if buffer.filled().len() > before {
-                    this.clock.received(Instant::now);
+                let bytes = buffer.filled().get(before..).unwrap_or_default();
+                if !bytes.is_empty() {
+                    match this.clock.received(Instant::now) {
+                        Phase::Idle => this.line.begin(bytes),
+                        Phase::Header => this.line.go_on(bytes),
+                        Phase::Body | Phase::Relay | Phase::Response => {}
+                    }
                 }
                 Poll::Ready(outcome)
             }

@@ -16,6 +16,7 @@ mod onward;
 mod peer;
 mod progress;
 mod reply;
+mod request_line;
 pub mod serve;
 mod settle;
 mod tls;
