@@ -19,7 +19,7 @@ use super::output::{self, Colour, Style};
 use crate::{
     admin,
     config::diagnostic::{self, Diagnostic},
-    gateway::{Gateway, Loaded, Unloadable, reload, upkeep, watch},
+    gateway::{Gateway, Loaded, Unloadable, names, reload, upkeep, watch},
     observe::{Metrics, logging::Logging},
     policy::rules::Action,
     proxy::{
@@ -93,6 +93,7 @@ async fn serve_loaded(
     tokio::spawn(watch::watch(gateway.clone(), hangups));
     tokio::spawn(upkeep::keep_up(gateway.clone()));
     tokio::spawn(upkeep::warn_of_ends(gateway.clone()));
+    tokio::spawn(names::follow(gateway.clone()));
     tokio::spawn(admin::serve::serve(gateway.clone(), admin.socket));
     let records = gateway.snapshot().memory().records.clone();
     let drained = serve::serve(gateway, sockets, stop).await?;

@@ -32,6 +32,7 @@ use std::{
 
 pub use serving::{AdminTerms, Listen, LogTerms, Serving, StoreTerms};
 pub use tls::{TlsTerms, Validity};
+pub use upstreams::reaches;
 
 use crate::{
     config::{
@@ -101,7 +102,7 @@ pub fn compile(loaded: &Loaded, circumstances: &Circumstances) -> Compiled {
     let mut diagnostics = loaded.diagnostics.clone();
     diagnostics.extend(faults.into_found());
     loaded.expansions.conceal(&mut diagnostics);
-    diagnostic::sort(&mut diagnostics);
+    diagnostic::finish(&mut diagnostics);
     let outcome = outcome.filter(|_| !diagnostics.iter().any(Diagnostic::is_error));
     Compiled { outcome, diagnostics }
 }

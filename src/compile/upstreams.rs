@@ -172,7 +172,8 @@ impl Upstreams<'_> {
                 return None;
             }
         }
-        Some(Target { authority: url.authority.clone(), addresses })
+        let name = name_of(url).map(|name| (name, url.port));
+        Some(Target { authority: url.authority.clone(), addresses, name })
     }
 
     /// The addresses of a target: its own if it is one, both loopback addresses for `localhost`
@@ -203,11 +204,14 @@ pub(super) fn names(config: &Config) -> impl Iterator<Item = String> + '_ {
         Some(UpstreamRef::Url(url)) => Some(url),
         Some(UpstreamRef::Name(_)) | None => None,
     });
-    named.chain(of_routes).filter_map(|url| {
-        let name = url.host.trim_end_matches('.').to_ascii_lowercase();
-        let local = name == "localhost" || name.ends_with(".localhost");
-        (!local && name.parse::<IpAddr>().is_err()).then_some(name)
-    })
+    named.chain(of_routes).filter_map(name_of)
+}
+
+/// The name that has to be looked up, if it is one.
+fn name_of(url: &TargetUrl) -> Option<String> {
+    let name = url.host.trim_end_matches('.').to_ascii_lowercase();
+    let local = name == "localhost" || name.ends_with(".localhost");
+    (!local && name.parse::<IpAddr>().is_err()).then_some(name)
 }
 
 /// Refuses times that nothing could keep.
@@ -266,7 +270,7 @@ fn listeners(config: &Config) -> Vec<(SocketAddr, &'static str)> {
 }
 
 /// Whether who connects to `address` reaches this listener, as far as the file can tell.
-fn reaches(listener: SocketAddr, address: SocketAddr) -> bool {
+pub fn reaches(listener: SocketAddr, address: SocketAddr) -> bool {
     let (here, there) = (canonical(listener.ip()), canonical(address.ip()));
     listener.port() != 0
         && listener.port() == address.port()

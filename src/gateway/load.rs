@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, ToSocketAddrs as _},
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
 };
 
-use super::{Loaded, fingerprint::Fingerprint, snapshot::Snapshot};
+use super::{Loaded, fingerprint::Fingerprint, names, snapshot::Snapshot};
 use crate::{
     compile::{self, Circumstances, Compiled},
     config::{self, codes, diagnostic::Diagnostic},
@@ -69,13 +69,10 @@ pub(super) fn load(
     })
 }
 
-fn look_up(names: impl IntoIterator<Item = String>) -> BTreeMap<String, Vec<IpAddr>> {
-    let found = |name: &str| (name, 0).to_socket_addrs().into_iter().flatten();
-    names
-        .into_iter()
-        .map(|name| {
-            let addresses = found(&name).map(|address| address.ip()).collect();
-            (name, addresses)
-        })
-        .collect()
+fn look_up(wanted: impl IntoIterator<Item = String>) -> BTreeMap<String, Vec<IpAddr>> {
+    let found = |name: String| {
+        let addresses = names::addresses(&name);
+        (name, addresses)
+    };
+    wanted.into_iter().map(found).collect()
 }

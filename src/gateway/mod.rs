@@ -4,6 +4,7 @@ mod certificates;
 mod fingerprint;
 pub mod health;
 mod load;
+pub mod names;
 pub mod reload;
 mod request_id;
 mod snapshot;

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use ahash::RandomState;
 
+use super::names::Names;
 use crate::{
     compile::{LogTerms as WrittenLog, Serving},
     config::log::{LogFormat, LogLevel},
@@ -21,7 +22,7 @@ use crate::{
     sources::{Live, Memory, Records},
 };
 
-/// What is live at one moment. Immutable.
+/// What is live at one moment. Immutable, but for what names of upstreams mean.
 #[derive(Debug)]
 pub struct Snapshot {
     policy: Policy,
@@ -31,6 +32,7 @@ pub struct Snapshot {
     generation: u64,
     loaded_at: Timestamp,
     handles: Handles,
+    names: Names,
 }
 
 /// Metric handles, found by the place in memory of what they count: nothing is hashed by its name
@@ -99,6 +101,7 @@ impl Snapshot {
             policy,
             serving,
             loaded_at,
+            names: Names::default(),
         }
     }
 
@@ -125,6 +128,11 @@ impl Snapshot {
     /// Bounds on a request.
     pub fn limits(&self) -> &RequestLimits {
         &self.policy.server.limits
+    }
+
+    /// What the names of upstreams mean by now.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// How to log.

@@ -36,6 +36,8 @@ pub struct Target {
     pub authority: String,
     /// Where to connect. A name is looked up when the file is loaded.
     pub addresses: Vec<SocketAddr>,
+    /// The name that was looked up and may come to mean other addresses, with the port.
+    pub name: Option<(String, u16)>,
 }
 
 /// What the upstream's `Host` header says.

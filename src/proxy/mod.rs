@@ -146,12 +146,13 @@ impl ProxyHttp for Phases {
         _: &mut Session,
         exchange: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
+        let snapshot = exchange.snapshot.clone();
         let Some(admitted) = exchange.on_its_way() else {
             return Err(Error::explain(ErrorType::InternalError, "no permit"));
         };
         let found = admitted.forwarding().and_then(|forwarding| {
             let Service::Target(target) = &forwarding.upstream.service else { return None };
-            let address = peer::address(target, admitted.tries)?;
+            let address = snapshot.names().address(target, admitted.tries)?;
             Some(peer::at(address, &forwarding.timeouts, &forwarding.upstream))
         });
         let Some(peer) = found else {

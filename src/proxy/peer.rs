@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use pingora::{protocols::TcpKeepalive, upstreams::peer::HttpPeer};
 
-use crate::policy::upstream::{Target, Timeouts, Upstream};
+use crate::policy::upstream::{Timeouts, Upstream};
 
 /// How long an upstream's connection is kept without a request: shorter than the five seconds
 /// after which common application servers close theirs, so that none is closed under a request.
@@ -13,11 +13,6 @@ const KEPT: Duration = Duration::from_secs(4);
 /// The longest silence on a connection to an upstream. The client's clock judges each phase before
 /// that; this holds where the client's connection cannot be watched because it sent ahead.
 const SILENCE: Duration = Duration::from_secs(600);
-
-/// The next address of a target to try, if one is left.
-pub(super) fn address(target: &Target, tries: usize) -> Option<SocketAddr> {
-    target.addresses.get(tries).copied()
-}
 
 /// The peer at an address.
 pub(super) fn at(address: SocketAddr, timeouts: &Timeouts, upstream: &Upstream) -> HttpPeer {

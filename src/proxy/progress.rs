@@ -13,7 +13,7 @@ use super::{
     clock::Phase,
     errors,
     exchange::{Admitted, Exchange, Stage},
-    onward, peer,
+    onward,
 };
 use crate::{
     observe::metrics::Outcome,
@@ -52,11 +52,12 @@ impl Exchange {
 
     /// Moves on to the target's next address; whether there is one.
     pub fn try_next_address(&mut self) -> bool {
+        let snapshot = self.snapshot.clone();
         let Some(admitted) = self.on_its_way() else { return false };
         admitted.tries += 1;
         let tries = admitted.tries;
         admitted.forwarding().is_some_and(|forwarding| match &forwarding.upstream.service {
-            Service::Target(target) => peer::address(target, tries).is_some(),
+            Service::Target(target) => snapshot.names().address(target, tries).is_some(),
             Service::Echo => false,
         })
     }

@@ -211,7 +211,7 @@ fn another_spelling_of_a_header_that_the_route_looks_in_goes_and_is_counted() {
         let facts = facts(&received);
         let scope = scope(Some(&alice), &facts, &[] as &[(&str, &str); 0]);
         let goes = |forwarding: &Forwarding, methods| {
-            let plan = plan(&route(methods), forwarding, &identity(), &scope, None);
+            let plan = plan(&route(methods), forwarding, &identity(), &scope, None, None);
             (plan.stripped.alias, plan.apply(&received).contains_key(spelling))
         };
         assert_eq!(goes(&strip, token_and_key()), (1, false), "{spelling}");
@@ -387,8 +387,9 @@ fn the_host_is_the_clients_the_targets_or_a_literal() {
         let headers = forwarded_as(&received, None, &forwarding, None);
         all(&headers, "host").join("|")
     };
-    let target =
-        || Service::Target(Target { authority: "10.0.0.7:9000".into(), addresses: vec![] });
+    let target = || {
+        Service::Target(Target { authority: "10.0.0.7:9000".into(), addresses: vec![], name: None })
+    };
     assert_eq!(host(HostHeader::Preserve, target()), "api.example.com");
     assert_eq!(host(HostHeader::Target, target()), "10.0.0.7:9000");
     assert_eq!(host(HostHeader::Literal("inner".into()), target()), "inner");
