@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::Response,
 };
@@ -35,7 +35,12 @@ enum Refusal {
     InvalidToken,
     Misdirected,
     NoToken,
+    TokenRequired,
 }
+
+/// What may be asked without a token although it is no mere read: it changes nothing that the file
+/// does not say.
+const HARMLESS: [&str; 2] = ["/api/v1/explain", "/api/v1/reload"];
 
 impl Guard {
     pub fn new(terms: &AdminTerms, listen: SocketAddr) -> Self {
@@ -68,6 +73,16 @@ impl Guard {
             Ok(())
         } else {
             Err(Refusal::InvalidToken)
+        }
+    }
+
+    /// Where there is no token, every caller may read, and none may change what is kept.
+    fn judge_change(&self, method: &Method, path: &str) -> Result<(), Refusal> {
+        let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        if self.token.is_some() || reads || path == "/" || HARMLESS.contains(&path) {
+            Ok(())
+        } else {
+            Err(Refusal::TokenRequired)
         }
     }
 
@@ -123,7 +138,8 @@ pub(super) async fn judge(
     });
     let judged = match guard.judge(request.headers(), called) {
         Ok(()) if other => Err(Refusal::Misdirected),
-        judged => judged,
+        Ok(()) => guard.judge_change(request.method(), path),
+        refused => refused,
     };
     match judged {
         _ if is_open => next.run(request).await,
@@ -139,6 +155,11 @@ fn turned_away(refusal: Refusal) -> Response {
         response
     };
     match refusal {
+        Refusal::TokenRequired => refuse(
+            StatusCode::FORBIDDEN,
+            "admin_token_required",
+            "Changes need `admin.token` in the file, and the token with the request",
+        ),
         Refusal::CrossSite => refuse(StatusCode::FORBIDDEN, "cross_site", "Forbidden"),
         Refusal::InvalidToken => challenge(
             refuse(StatusCode::UNAUTHORIZED, "invalid_token", "Could not validate credentials"),
@@ -202,6 +223,30 @@ mod tests {
         for origin in ["http://evil.example", "null", "http://localhost:8080", "localhost:9090", ""]
         {
             assert_eq!(from(origin), Err(Refusal::CrossSite), "{origin}");
+        }
+    }
+
+    #[test]
+    fn without_a_token_nobody_changes_what_is_kept() {
+        let (open, closed) = (guard(None, &[]), guard(Some("0123456789abcdef"), &[]));
+        for (method, path) in [
+            (Method::GET, "/api/v1/users"),
+            (Method::HEAD, "/api/v1/status"),
+            (Method::POST, "/api/v1/explain"),
+            (Method::POST, "/api/v1/reload"),
+        ] {
+            assert_eq!(open.judge_change(&method, path), Ok(()), "{method} {path}");
+        }
+        for (method, path) in [
+            (Method::POST, "/api/v1/users"),
+            (Method::PATCH, "/api/v1/users/7"),
+            (Method::DELETE, "/api/v1/keys/ci"),
+            (Method::POST, "/api/v1/reload/"),
+            (Method::PUT, "/api"),
+        ] {
+            let refused = Err(Refusal::TokenRequired);
+            assert_eq!(open.judge_change(&method, path), refused, "{method} {path}");
+            assert_eq!(closed.judge_change(&method, path), Ok(()), "{method} {path}");
         }
     }
 

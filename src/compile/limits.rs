@@ -71,6 +71,7 @@ pub(super) fn compile(
     for (index, rule) in rules.as_slice().iter().enumerate() {
         let at = at.item(index);
         let Some(limit) = compile_one(rule, scope, plans, at, faults) else { continue };
+        let limit = limit.at_line(u32::try_from(at.line()).unwrap_or_default());
         let same = |other: &Limit| {
             let ids = |limit: &Limit| limit.rules().map(|rule| *rule.id()).collect::<Vec<_>>();
             ids(other).iter().any(|id| ids(&limit).contains(id))

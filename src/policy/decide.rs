@@ -261,11 +261,14 @@ impl<'c> Case<'c> {
         let Some(standing) = charged.standing().cloned() else { return Ok(()) };
         let refused = matches!(charged, Charged::Refused(_));
         let outcome = if refused { Outcome::Refused } else { Outcome::Passed };
-        let line = route.as_ref().map_or(0, |route| route.line);
-        trail.note("limit", outcome, line, || {
+        if trail.is_kept() {
             let rule = &standing.rule;
-            format!("`{}`: {} left of {}", rule.name(), standing.remaining, rule.quota())
-        });
+            let of = |limit: &&Arc<Limit>| limit.rules().any(|one| one.id() == rule.id());
+            let line = limits.iter().find(of).map_or(0, |limit| limit.line());
+            trail.note("limit", outcome, line, || {
+                format!("`{}`: {} left of {}", rule.name(), standing.remaining, rule.quota())
+            });
+        }
         let refusing = refused.then(|| standing.clone());
         let closest = match self.standing.take() {
             Some(earlier) => earlier.closest(standing),

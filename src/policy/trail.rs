@@ -42,6 +42,11 @@ impl Trail {
         Self { steps: Some(Vec::new()) }
     }
 
+    /// Whether somebody reads it.
+    pub const fn is_kept(&self) -> bool {
+        self.steps.is_some()
+    }
+
     /// Notes a step; `detail` is only made if somebody reads it. Line 0 is no line.
     pub fn note(
         &mut self,

@@ -27,6 +27,8 @@ use crate::model::PlanName;
 pub struct Limit {
     by: Box<[By]>,
     terms: Terms,
+    /// Where it stands in the file; 0 is nowhere.
+    line: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -54,7 +56,7 @@ impl Limit {
     /// together.
     pub fn new(scope: &Scope, quotas: &Quotas, by: Vec<By>, algorithm: Algorithm) -> Self {
         let terms = Terms::Fixed(rules(scope, quotas, algorithm, &by));
-        Self { by: by.into(), terms }
+        Self { by: by.into(), terms, line: 0 }
     }
 
     /// `limit: plan`: the quotas of the principal's plan, and those of `default` for whoever has
@@ -69,7 +71,18 @@ impl Limit {
         let rules = |quotas| rules(scope, quotas, algorithm, &by);
         let named = named.into_iter().map(|(plan, quotas)| (plan.clone(), rules(quotas)));
         let terms = Terms::Plan { default: rules(default), named: named.collect() };
-        Self { by: by.into(), terms }
+        Self { by: by.into(), terms, line: 0 }
+    }
+
+    /// The same, written at this line of the file.
+    #[must_use]
+    pub fn at_line(self, line: u32) -> Self {
+        Self { line, ..self }
+    }
+
+    /// The line of the file that it stands at; 0 is none.
+    pub fn line(&self) -> u32 {
+        self.line
     }
 
     /// What it counts by.
