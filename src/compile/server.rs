@@ -96,17 +96,19 @@ fn judge_limits(limits: &Limits, at: Site<'_>, faults: &mut Faults) {
     for (key, bytes, least, most) in bounds {
         if !(least..=most).contains(&bytes) {
             let message = format!("`{key}` is between {least} bytes and {}KiB", most >> 10);
-            faults.fault(codes::INVALID_VALUE, at.key(key), message);
+            faults.fault(codes::OUT_OF_RANGE, at.key(key), message);
         }
     }
     let times = [("header_timeout", limits.header_timeout), ("idle_timeout", limits.idle_timeout)];
     for (key, period) in times {
         if period.0.is_zero() {
-            faults.fault(
-                codes::INVALID_VALUE,
-                at.key(key),
-                format!("`{key}` of nothing would end every connection"),
-            );
+            faults
+                .fault(
+                    codes::OUT_OF_RANGE,
+                    at.key(key),
+                    format!("`{key}` of nothing would end every connection"),
+                )
+                .help("write how long it may take, such as `10s`");
         }
     }
 }

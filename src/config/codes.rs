@@ -88,6 +88,29 @@ codes! {
     YAML_TAG = "yaml-tag": "YAML tags are not supported.";
 }
 
+/// How to mend what has this code, where the fault itself has no better word.
+pub fn remedy(code: &str) -> Option<&'static str> {
+    Some(match code {
+        DUPLICATE | DUPLICATE_KEY => "remove one of them",
+        EMPTY_FILE => "begin with `version: 1`; `portcullis schema` says what may follow",
+        EMPTY_SECRET => "write `${NAME}` and set that variable, or `{ file: PATH }`",
+        FILE_TOO_LARGE => "split what it holds, or name the file that was meant",
+        INVALID_KEY => "a key is plain text before a `:`, in quotes if it has other characters",
+        INVALID_VALUE | WRONG_TYPE => {
+            "write it in the form that is expected; `portcullis schema` has it for each key"
+        }
+        NOT_AVAILABLE => "remove it",
+        NOT_UTF8 => "save the file as UTF-8",
+        OUT_OF_RANGE => "choose a value within the bounds",
+        TOO_DEEP => "no key of the file is nested so deeply: look for a bracket that is not closed",
+        TOO_MANY_ALIASES => "write out what the aliases stand for",
+        TOO_MANY_FAULTS => "mend the first ones and check again",
+        UNKNOWN_KEY => "remove it; `portcullis schema` lists the keys that are known here",
+        YAML_SYNTAX => "look at the indentation, and put text with `:`, `#`, `{` or `*` in quotes",
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

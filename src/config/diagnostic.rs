@@ -4,7 +4,10 @@
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Report, Snippet};
 use serde_json::{Map, Value};
 
-use super::source::{Position, Span};
+use super::{
+    codes,
+    source::{Position, Span},
+};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -166,8 +169,11 @@ pub fn to_text(diagnostics: &[Diagnostic], coloured: bool) -> String {
 }
 
 /// Sorts by place; what has none comes first. Of two that are alike, as aliases make them, one
-/// stays.
-pub fn sort(diagnostics: &mut Vec<Diagnostic>) {
+/// stays. What does not say how to mend it gets the general word for its code.
+pub fn finish(diagnostics: &mut Vec<Diagnostic>) {
+    for diagnostic in diagnostics.iter_mut().filter(|one| one.help.is_none()) {
+        diagnostic.help = codes::remedy(diagnostic.code).map(str::to_owned);
+    }
     diagnostics.sort_by(|a, b| {
         let place = |fault: &Diagnostic| {
             fault.span.as_ref().map(|span| (span.source().name().to_owned(), span.range().start))
@@ -214,7 +220,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::config::{codes, source::Source};
+    use crate::config::source::Source;
 
     fn fault(text: &str, part: &str) -> Diagnostic {
         let source = Arc::new(Source::new("gateway.yaml", text));

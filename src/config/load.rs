@@ -84,10 +84,9 @@ pub fn load_companion<T: Written>(
     environment: &Environment<'_>,
 ) -> Result<Companion<T>, Unreadable> {
     let name = path.display().to_string();
-    let nothing = |source: &Arc<Source>, diagnostics| Companion {
-        document: Document::empty(source),
-        value: T::default(),
-        diagnostics,
+    let nothing = |source: &Arc<Source>, mut diagnostics| {
+        diagnostic::finish(&mut diagnostics);
+        Companion { document: Document::empty(source), value: T::default(), diagnostics }
     };
     let text = match read_text(path, &name)? {
         Ok(text) => text,
@@ -98,7 +97,7 @@ pub fn load_companion<T: Written>(
     let Some(document) = document else { return Ok(nothing(&source, diagnostics)) };
     let read = reading::read(&document, &shape::of(&schema::of::<T>()), environment);
     diagnostics.extend(read.diagnostics);
-    diagnostic::sort(&mut diagnostics);
+    diagnostic::finish(&mut diagnostics);
     Ok(Companion { document, value: read.value, diagnostics })
 }
 
@@ -128,7 +127,7 @@ pub fn load_with(
     let source = Arc::new(Source::new(name, text));
     let (document, mut diagnostics) = Document::parse(&source);
     let Some(document) = document else {
-        diagnostic::sort(&mut diagnostics);
+        diagnostic::finish(&mut diagnostics);
         return Loaded { diagnostics, ..Loaded::empty(Document::empty(&source)) };
     };
     let read = reading::read(&document, shape::root(), environment);
@@ -141,7 +140,7 @@ pub fn load_with(
             diagnostics.push(fault);
         }
     }
-    diagnostic::sort(&mut diagnostics);
+    diagnostic::finish(&mut diagnostics);
     let (config, expansions) = (read.value, read.expansions);
     Loaded { document, config, files, diagnostics, faulty, expansions }
 }
@@ -166,7 +165,9 @@ impl Loaded {
     fn nothing(name: &str, path: &Path, fault: Diagnostic) -> Self {
         let source = Arc::new(Source::new(name, ""));
         let files = Files { own: Some(path.to_owned()), ..Files::default() };
-        Self { diagnostics: vec![fault], files, ..Self::empty(Document::empty(&source)) }
+        let mut diagnostics = vec![fault];
+        diagnostic::finish(&mut diagnostics);
+        Self { diagnostics, files, ..Self::empty(Document::empty(&source)) }
     }
 }
 

@@ -113,6 +113,7 @@ fn every_diagnostic_is_one_line_and_has_a_place() {
             let told = diagnostic::to_text(std::slice::from_ref(&one), false);
             assert!(!one.message.ends_with('.') && !one.message.contains('\n'), "{told}");
             assert!(one.span.is_some() || WHOLE.contains(&one.code), "{told}");
+            assert!(one.help.is_some_and(|help| !help.is_empty()), "how to mend it: {told}");
         }
     }
 }

@@ -26,12 +26,13 @@ fn load(text: &str) -> Loaded {
     load_text("gateway.yaml", text, &environment)
 }
 
-/// Every fault as `line:column code message | help`.
+/// Every fault as `line:column code message | help`, without what is said of every such code.
 fn faults(text: &str) -> Vec<String> {
     let line = |fault: &Diagnostic| {
         let span = fault.span.as_ref().map(|span| span.start());
         let place = span.map_or_else(String::new, |at| format!("{}:{} ", at.line, at.column));
-        let help = fault.help.as_deref().map_or_else(String::new, |help| format!(" | {help}"));
+        let help = fault.help.as_deref().filter(|help| codes::remedy(fault.code) != Some(*help));
+        let help = help.map_or_else(String::new, |help| format!(" | {help}"));
         format!("{place}{} {}{help}", fault.code, fault.message)
     };
     load(text).diagnostics.iter().map(line).collect()
