@@ -12,6 +12,7 @@ use crate::{
         client::{self, Received},
         decide, decide_as,
         forward::ResponsePlan,
+        metadata::{MetadataTerms, Origin},
         request::Scheme,
         rules::Action,
         trail::Step,
@@ -151,7 +152,8 @@ impl Inquiry {
                 }
             }),
         };
-        let answer = answer(&decision, id);
+        let origin = Origin::new(facts.scheme, facts.host).filter(|_| policy.metadata.is_some());
+        let answer = answer(&decision, id, origin);
         let sent = self.sent(&decision, &headers);
         Ok(Findings { decision, steps: trail.steps().to_vec(), sent, answer })
     }
@@ -218,7 +220,7 @@ fn split(target: &str) -> anyhow::Result<(Scheme, &str, &str)> {
     Ok((scheme, host, rest))
 }
 
-fn answer(decision: &Decision, request_id: &str) -> Answer {
+fn answer(decision: &Decision, request_id: &str, origin: Option<Origin<'_>>) -> Answer {
     let mut headers = HeaderMap::new();
     let mut answer = match &decision.verdict {
         Verdict::Answer(reply) => {
@@ -226,7 +228,8 @@ fn answer(decision: &Decision, request_id: &str) -> Answer {
             Answer::with_status(reply.status.as_u16())
         }
         Verdict::Deny(denial) => {
-            let problem = denial.problem();
+            let url = || origin.map(MetadataTerms::resource_metadata);
+            let problem = denial.problem().pointing_to(url);
             for (name, value) in problem.reply(request_id).headers {
                 headers.append(name, value);
             }

@@ -10,6 +10,7 @@ mod headers;
 mod identity;
 mod issuers;
 mod limits;
+mod metadata;
 mod roles;
 mod routes;
 mod secrets;
@@ -165,8 +166,13 @@ fn compile_into(
     let key_method = api_keys::method(&input, faults);
     let mut methods = routes::access::Methods::new(&input, &issuers, key_method, faults);
     let ground = routes::Ground::new(&input, &roles, &plans, faults);
-    let routes =
-        ground.compile(own.as_ref(), assertion.as_ref(), &mut upstreams, &mut methods, faults);
+    let metadata = metadata::compile(&input, own.as_ref());
+    let own_paths = routes::OwnPaths {
+        token: own.as_ref(),
+        assertion: assertion.as_ref(),
+        metadata: metadata.as_ref(),
+    };
+    let routes = ground.compile(&own_paths, &mut upstreams, &mut methods, faults);
     let assertion = assertion.map(|assertion| assertion.terms);
     let identity = identity::compile(&input, assertion, routes.as_ref(), faults);
     // With a reference mistyped, what it meant would seem to be held by nobody.
@@ -184,6 +190,7 @@ fn compile_into(
         roles: roles.graph,
         identity: identity?,
         issuing: own.map(|own| own.issuing),
+        metadata: metadata.map(Arc::new),
         failure_limit: failure_limit.map(Arc::new),
         login_limit,
         counters: usize::try_from(config.rate_limits.keys).unwrap_or(usize::MAX),

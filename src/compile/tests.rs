@@ -52,7 +52,7 @@ fn the_shipped_file_is_valid_and_warned_of_for_its_secrets_alone() {
     let told = diagnostic::to_text(&compiled.diagnostics, false);
     assert_eq!(codes, [codes::DEMONSTRATION_SECRET; 3], "{told}");
     let outcome = compiled.outcome.unwrap();
-    assert_eq!(outcome.policy.routes.len(), 8, "seven routes and the token endpoint");
+    assert_eq!(outcome.policy.routes.len(), 10, "seven routes, the token endpoint, two documents");
     let listen: Vec<_> = outcome.serving.listen.iter().map(|one| one.address).collect();
     assert_eq!(listen, ["127.0.0.1:8080".parse::<std::net::SocketAddr>().unwrap()]);
     let token = route(&outcome, "portcullis:token");

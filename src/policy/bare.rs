@@ -28,6 +28,7 @@ impl Policy {
             roles,
             identity: Default::default(),
             issuing: None,
+            metadata: None,
             failure_limit: None,
             login_limit: None,
             counters: 10_000,

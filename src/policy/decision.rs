@@ -71,6 +71,10 @@ impl Permit {
 /// The gateway's own endpoints on the proxy listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
+    /// What the gateway is as an authorization server (RFC 8414).
+    AuthorizationServer,
+    /// What stands behind the gateway, and whose tokens it takes (RFC 9728).
+    ProtectedResource,
     /// The token endpoint (RFC 6749, section 3.2).
     Token,
 }

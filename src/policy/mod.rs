@@ -13,6 +13,7 @@ pub mod digest;
 pub mod forward;
 pub mod issuing;
 pub mod limit;
+pub mod metadata;
 pub mod password;
 pub mod problem;
 pub mod request;
@@ -56,6 +57,8 @@ pub struct Policy {
     pub identity: forward::IdentityTerms,
     /// The gateway as issuer.
     pub issuing: Option<Arc<issuing::IssuingTerms>>,
+    /// What clients are told of where tokens come from.
+    pub metadata: Option<Arc<metadata::MetadataTerms>>,
     /// Failed credentials per client address.
     pub failure_limit: Option<Arc<limit::Limit>>,
     /// Logins per address and username.

@@ -217,6 +217,28 @@ impl Problem {
         self
     }
 
+    /// Tells a client that is asked for a bearer token, or a better one, where to learn whose (RFC
+    /// 9728, section 5.1).
+    #[must_use]
+    pub fn pointing_to(mut self, resource_metadata: impl FnOnce() -> Option<String>) -> Self {
+        let asks = |name: &HeaderName, value: &HeaderValue| {
+            *name == header::WWW_AUTHENTICATE && value.as_bytes().starts_with(b"Bearer")
+        };
+        if self.status == StatusCode::UNAUTHORIZED
+            && let Some((_, value)) =
+                self.headers.iter_mut().find(|(name, value)| asks(name, value))
+            && let Some(url) = resource_metadata()
+        {
+            let said = value.to_str().unwrap_or("Bearer");
+            let separator = if said.contains('=') { "," } else { "" };
+            let text = format!("{said}{separator} resource_metadata=\"{url}\"");
+            if let Ok(line) = HeaderValue::try_from(text) {
+                *value = line;
+            }
+        }
+        self
+    }
+
     /// The answer as it goes out, in `application/problem+json`.
     pub fn reply(&self, request_id: &str) -> Reply {
         self.reply_with(request_id, &[])
@@ -311,6 +333,27 @@ mod tests {
             problem.headers[0].1,
             "Bearer error=\"insufficient_scope\", scope=\"delete:users b\""
         );
+    }
+
+    #[test]
+    fn whoever_is_asked_for_a_token_is_told_where_to_learn_of_it() {
+        let url = || Some("https://a.example/m".to_owned());
+        let line = |denial: Denial| denial.problem().pointing_to(url).headers[0].1.clone();
+        let challenges = |lines: &[&'static str]| {
+            let lines = lines.iter().map(|line| HeaderValue::from_static(line)).collect();
+            std::sync::Arc::new(Challenges { lines, key_only: None })
+        };
+        let missing =
+            Denial::MissingCredentials { challenges: challenges(&["Bearer", "Basic realm=\"x\""]) };
+        assert_eq!(line(missing), "Bearer resource_metadata=\"https://a.example/m\"");
+        let role = Denial::MissingRole { required: vec![], bearer: true };
+        assert_eq!(
+            line(role),
+            "Bearer error=\"insufficient_scope\"",
+            "another token would be of no use"
+        );
+        let basic = Denial::MissingCredentials { challenges: challenges(&["Basic realm=\"x\""]) };
+        assert_eq!(line(basic), "Basic realm=\"x\"");
     }
 
     #[test]

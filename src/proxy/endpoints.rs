@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::StatusCode;
 use pingora::{Result, proxy::Session};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{
@@ -12,7 +14,11 @@ use super::{
 };
 use crate::{
     observe::metrics::Outcome,
-    policy::{Denial, decision::Endpoint},
+    policy::{
+        Denial,
+        decision::Endpoint,
+        metadata::{MetadataTerms, Origin},
+    },
     token::{self, Body, TokenRequest, endpoint::LONGEST_FORM},
 };
 
@@ -26,7 +32,43 @@ pub(super) async fn serve(
     endpoint: Endpoint,
 ) -> Result<()> {
     match endpoint {
+        Endpoint::AuthorizationServer => {
+            let answer = document(exchange, |terms, origin| {
+                terms.server.as_ref().map(|server| server.document(origin))
+            });
+            publish(session, exchange, answer).await
+        }
+        Endpoint::ProtectedResource => {
+            let answer = document(exchange, |terms, origin| Some(terms.resource(origin)));
+            publish(session, exchange, answer).await
+        }
         Endpoint::Token => token(session, exchange).await,
+    }
+}
+
+/// What a document says to whoever asked for it.
+fn document(
+    exchange: &Exchange,
+    make: impl FnOnce(&MetadataTerms, Origin<'_>) -> Option<Value>,
+) -> Option<Value> {
+    let terms = exchange.snapshot.policy().metadata.as_deref()?;
+    make(terms, exchange.origin()?)
+}
+
+async fn publish(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    document: Option<Value>,
+) -> Result<()> {
+    match document {
+        Some(document) => {
+            let answer = reply::json(StatusCode::OK, &document);
+            reply::send(session, exchange, &answer, Connection::Keep).await
+        }
+        None => {
+            let denial = Denial::BadRequest { why: "the request has no host" };
+            reply::refuse(session, exchange, &denial, Connection::Keep).await
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
     policy::{
         Decision, Denial, Permit, Verdict,
         forward::ResponsePlan,
+        metadata::{MetadataTerms, Origin},
         request::Scheme,
         rules::{Action, Forwarding, Route},
     },
@@ -42,7 +43,7 @@ pub(super) struct Exchange {
     pub client: Option<IpAddr>,
     /// The port of the listener that it came in by.
     pub port: u16,
-    /// How the listener was reached.
+    /// How the listener was reached; once the request is decided on, how the client came.
     pub scheme: Scheme,
     /// The connection's clock.
     pub clock: Option<Arc<Clock>>,
@@ -191,6 +192,17 @@ impl Exchange {
             stage: Stage::Arrived,
             _in_flight: in_flight,
         }
+    }
+
+    /// Where the client asked, as far as that can be told in a URL.
+    pub fn origin(&self) -> Option<Origin<'_>> {
+        Origin::new(self.scheme, self.head.as_ref()?.host())
+    }
+
+    /// Where a client that is asked for a token learns whose.
+    pub fn resource_metadata(&self) -> Option<String> {
+        self.snapshot.policy().metadata.as_ref()?;
+        self.origin().map(MetadataTerms::resource_metadata)
     }
 
     /// Takes up a decision, and hands on its verdict.

@@ -99,7 +99,7 @@ pub(super) async fn decide(session: &Session, exchange: &mut Exchange) -> Result
     let mut facts =
         RequestFacts::read(&received, &snapshot.policy().server, exchange.request_id.as_str());
     facts.websocket &= bodiless;
-    let (client, websocket) = (facts.client, facts.websocket);
+    let (client, websocket, scheme) = (facts.client, facts.websocket, facts.scheme);
     let decision = policy::decide(
         snapshot.policy(),
         &facts,
@@ -110,6 +110,7 @@ pub(super) async fn decide(session: &Session, exchange: &mut Exchange) -> Result
     .await;
     head.websocket = websocket;
     exchange.client = Some(client);
+    exchange.scheme = scheme;
     Ok(decision)
 }
 

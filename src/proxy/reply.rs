@@ -78,7 +78,8 @@ pub(super) async fn tell(
     denial: &Denial,
     connection: Connection,
 ) -> Result<()> {
-    let reply = denial.problem().reply(exchange.request_id.as_str());
+    let problem = denial.problem().pointing_to(|| exchange.resource_metadata());
+    let reply = problem.reply(exchange.request_id.as_str());
     send(session, exchange, &reply, connection).await
 }
 

@@ -15,6 +15,7 @@ mod headers;
 mod httpbin;
 mod limits;
 mod login;
+mod metadata;
 mod operations;
 mod paths;
 mod proxying;

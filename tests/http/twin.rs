@@ -120,7 +120,9 @@ fn the_twins_answer_alike() {
     let foreign = hs256(&claims("alice", now() + 600), "another-secret-of-more-than-32-bytes");
     let missing = twins.agree("GET", "/users/me", plain);
     assert_eq!(missing.0.header("www-authenticate"), Some("Bearer"));
-    assert_eq!(missing.1.header("www-authenticate"), Some("Bearer"));
+    let asked = missing.1.header("www-authenticate").unwrap();
+    let (scheme, pointer) = asked.split_once(' ').unwrap();
+    assert_eq!((scheme, pointer.starts_with("resource_metadata=")), ("Bearer", true));
     for token in ["garbled", "a.b.c", &expired, &deleted, &foreign] {
         let (_, ours) = twins.agree("GET", "/users/me", |call| call.bearer(token));
         assert!(ours.header("www-authenticate").unwrap().starts_with("Bearer"));

@@ -4,44 +4,46 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, header};
 
-use super::{Compiled, Ground};
+use super::{Compiled, Ground, OwnPaths};
 use crate::{
-    compile::{assertion::Assertion, cors, faults::Faults, token},
+    compile::{cors, faults::Faults},
     config::{codes, document::Site},
     model::RouteName,
     policy::{
         authn::keys::{SigningKey, published},
         decision::{Endpoint, Reply},
         limit::Limit,
+        metadata::MetadataTerms,
         route::{Distinguishes, Entry, MethodSet, PathPattern, Segment, Tail},
         rules::{Access, Action, CorsRule, CrossSite, HeaderTerms, Mode, Route},
     },
 };
 
 /// One of the gateway's own endpoints, as the file asks for it.
-struct Own<'p> {
+struct Own {
     /// Its name among the routes.
     name: &'static str,
     /// Where the file asks for it, beneath its root.
     key: [&'static str; 3],
-    path: &'p str,
+    path: String,
     method: Method,
     action: Action,
 }
 
 impl Ground<'_> {
-    /// The endpoints that the file asks for.
-    pub(super) fn endpoints(
+    /// The endpoints that the file asks for. A route for the very path of a document about tokens
+    /// takes its place: the app behind tells of itself.
+    pub(super) fn endpoints<'e>(
         &self,
-        token: Option<&token::Own>,
-        assertion: Option<&Assertion>,
+        asked: &OwnPaths<'_>,
+        routes: impl Iterator<Item = &'e Entry> + Clone,
         faults: &mut Faults,
     ) -> Vec<Compiled> {
         let mut compiled: Vec<Compiled> = Vec::new();
-        for own in self.asked_for(token, assertion) {
+        for own in self.named(asked) {
             let at = own.key.iter().filter(|key| !key.is_empty());
             let at = at.fold(self.input.root(), |at, key| at.key(key));
-            match PathPattern::parse(own.path) {
+            match PathPattern::parse(&own.path) {
                 Ok(pattern) => {
                     let paths = compiled.iter().flat_map(|other| &other.entry.paths);
                     if paths.into_iter().any(|other| same_path(other, &pattern)) {
@@ -63,21 +65,26 @@ impl Ground<'_> {
                 }
             }
         }
+        for own in documents(asked) {
+            // The path of an issuer's URL may be one that no route could have.
+            let Ok(pattern) = PathPattern::parse(&own.path) else { continue };
+            let own_paths = compiled.iter().flat_map(|other| &other.entry.paths);
+            let mut taken = routes.clone().flat_map(|entry| &entry.paths).chain(own_paths);
+            if !taken.any(|path| same_path(&pattern, path)) {
+                compiled.push(self.endpoint(own, pattern, faults));
+            }
+        }
         compiled
     }
 
-    fn asked_for<'p>(
-        &'p self,
-        token: Option<&'p token::Own>,
-        assertion: Option<&Assertion>,
-    ) -> Vec<Own<'p>> {
-        let mut asked = Vec::new();
-        let issuing = token.map(|own| &own.issuing);
+    fn named(&self, asked: &OwnPaths<'_>) -> Vec<Own> {
+        let mut named = Vec::new();
+        let issuing = asked.token.map(|own| &own.issuing);
         if let Some(path) = issuing.and_then(|issuing| issuing.path.as_deref()) {
-            asked.push(Own {
+            named.push(Own {
                 name: "portcullis:token",
                 key: ["token", "path", ""],
-                path,
+                path: path.to_owned(),
                 method: Method::POST,
                 action: Action::Serve(Endpoint::Token),
             });
@@ -86,23 +93,22 @@ impl Ground<'_> {
         let written = self.input.config.identity.assertion.as_ref();
         let assertions = written.and_then(|written| written.jwks_path.as_ref());
         let assertions = assertions.map(|path| path.0.as_str());
-        // Which keys stand at the path of tokens, and which at that of assertions.
-        let of_token = token.map(|own| own.keys.as_slice()).unwrap_or_default();
-        let of_assertion = assertion.map(|own| own.keys.as_slice()).unwrap_or_default();
+        let of_token = asked.token.map(|own| own.keys.as_slice()).unwrap_or_default();
+        let of_assertion = asked.assertion.map(|own| own.keys.as_slice()).unwrap_or_default();
         let merged = tokens.is_some() && tokens == assertions;
         if let Some(path) = tokens {
             let beside = if merged { of_assertion } else { &[] };
             let keys = of_token.iter().chain(beside);
-            asked.push(jwks("portcullis:jwks", ["token", "jwks_path", ""], path, keys));
+            named.push(jwks("portcullis:jwks", ["token", "jwks_path", ""], path, keys));
         }
         if let Some(path) = assertions.filter(|_| !merged) {
             let key = ["identity", "assertion", "jwks_path"];
-            asked.push(jwks("portcullis:assertion-jwks", key, path, of_assertion.iter()));
+            named.push(jwks("portcullis:assertion-jwks", key, path, of_assertion.iter()));
         }
-        asked
+        named
     }
 
-    fn endpoint(&self, own: Own<'_>, pattern: PathPattern, faults: &mut Faults) -> Compiled {
+    fn endpoint(&self, own: Own, pattern: PathPattern, faults: &mut Faults) -> Compiled {
         let Own { name, method, action, .. } = own;
         let methods = std::slice::from_ref(&method);
         let cors =
@@ -158,12 +164,12 @@ impl Ground<'_> {
 }
 
 /// The public halves of keys, as a document (RFC 7517).
-fn jwks<'p, 'k>(
+fn jwks<'k>(
     name: &'static str,
     key: [&'static str; 3],
-    path: &'p str,
+    path: &str,
     keys: impl Iterator<Item = &'k SigningKey>,
-) -> Own<'p> {
+) -> Own {
     let fixed = |name, value| (name, HeaderValue::from_static(value));
     let reply = Reply {
         status: StatusCode::OK,
@@ -173,7 +179,24 @@ fn jwks<'p, 'k>(
         ],
         body: published(keys).into(),
     };
-    Own { name, key, path, method: Method::GET, action: Action::Respond(reply) }
+    let (path, action) = (path.to_owned(), Action::Respond(reply));
+    Own { name, key, path, method: Method::GET, action }
+}
+
+/// The documents that tell clients where tokens come from.
+fn documents(asked: &OwnPaths<'_>) -> Vec<Own> {
+    let Some(terms) = asked.metadata else { return Vec::new() };
+    let own = |name, path, endpoint| {
+        let action = Action::Serve(endpoint);
+        Own { name, key: [""; 3], path, method: Method::GET, action }
+    };
+    let resource = MetadataTerms::RESOURCE.to_owned();
+    let mut documents =
+        vec![own("portcullis:protected-resource", resource, Endpoint::ProtectedResource)];
+    documents.extend(terms.server.as_ref().map(|server| {
+        own("portcullis:authorization-server", server.place(), Endpoint::AuthorizationServer)
+    }));
+    documents
 }
 
 fn same_path(own: &PathPattern, path: &PathPattern) -> bool {

@@ -36,6 +36,7 @@ use crate::{
     model::RouteName,
     policy::{
         limit::{Limit, Scope},
+        metadata::MetadataTerms,
         route::{Entry, HostPattern, MethodSet, PathPattern, RouteTable},
         rules::{Access, Action, CorsRule, CrossSite, Mode, Route},
     },
@@ -66,6 +67,16 @@ pub(super) struct Ground<'a> {
     /// The limits that routes inherit, counted once over all of them.
     limits: Vec<Arc<Limit>>,
     security_headers: SecurityHeaders,
+}
+
+/// What of the file asks for endpoints of the gateway's own.
+pub(super) struct OwnPaths<'a> {
+    /// `token`.
+    pub token: Option<&'a token::Own>,
+    /// `identity.assertion`.
+    pub assertion: Option<&'a Assertion>,
+    /// What clients are told of where tokens come from.
+    pub metadata: Option<&'a MetadataTerms>,
 }
 
 /// A route with its entry in the table.
@@ -101,8 +112,7 @@ impl<'a> Ground<'a> {
     /// Reads the routes.
     pub fn compile(
         &self,
-        own: Option<&token::Own>,
-        assertion: Option<&Assertion>,
+        asked: &OwnPaths<'_>,
         upstreams: &mut Upstreams<'a>,
         methods: &mut Methods<'a>,
         faults: &mut Faults,
@@ -129,7 +139,8 @@ impl<'a> Ground<'a> {
                 None => sound = false,
             }
         }
-        let own = self.endpoints(own, assertion, faults);
+        let entries = compiled.iter().map(|(route, _)| &route.entry);
+        let own = self.endpoints(asked, entries, faults);
         let sites: Vec<Site<'a>> = compiled.iter().map(|(_, at)| *at).collect();
         let (routes, entries): (Vec<_>, Vec<_>) = compiled
             .into_iter()

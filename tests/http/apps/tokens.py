@@ -3,6 +3,7 @@
 {"claims": {…}, "key": "…", "algorithm": "HS256", "headers": {…}}       prints {"token": "…"}
 {"token": "…", "key": "…", "algorithms": ["HS256"], "audience": "…", "issuer": "…"}   prints {"claims": {…}, "headers": {…}}
                                                                          or {"error": "…"}
+{"token": "…", "kid": true}                                              prints {"headers": {…}}
 """
 
 import json
@@ -16,6 +17,8 @@ def main():
     if "claims" in asked:
         token = jwt.encode(asked["claims"], asked["key"], asked.get("algorithm", "HS256"), asked.get("headers"))
         return {"token": token}
+    if asked.get("kid"):
+        return {"headers": jwt.get_unverified_header(asked["token"])}
     try:
         claims = jwt.decode(
             asked["token"],
