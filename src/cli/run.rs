@@ -92,6 +92,7 @@ async fn serve_loaded(
     let (stop, hangups) = signals.pass_on();
     tokio::spawn(watch::watch(gateway.clone(), hangups));
     tokio::spawn(upkeep::keep_up(gateway.clone()));
+    gateway.probe_targets();
     tokio::spawn(upkeep::warn_of_ends(gateway.clone()));
     tokio::spawn(names::follow(gateway.clone()));
     tokio::spawn(admin::serve::serve(gateway.clone(), admin.socket));

@@ -9,7 +9,6 @@ use crate::{
         authn::Method,
         decision::Endpoint,
         rules::{Access, Action, CorsRule, Credentials, Route},
-        upstream::Service,
     },
 };
 
@@ -275,7 +274,7 @@ routes:
     let addresses = |name: &str| {
         let upstream =
             outcome.policy.upstreams.iter().find(|one| one.name.as_str() == name).unwrap();
-        let Service::Target(target) = &upstream.service else { panic!("a target") };
+        let [target] = upstream.service.targets() else { panic!("one target") };
         target.addresses.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(addresses("named"), ["192.0.2.7:9000"]);

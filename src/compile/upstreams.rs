@@ -1,7 +1,9 @@
 //! `upstreams`: the services behind the gateway.
 
+mod balancing;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
@@ -15,14 +17,15 @@ use crate::{
         Config, codes,
         document::Site,
         upstreams::{
-            Distinction, Timeouts as WrittenTimeouts, Upstream as Written, UpstreamSettings,
+            Distinction, Target as WrittenTarget, Timeouts as WrittenTimeouts, Upstream as Written,
+            UpstreamSettings,
         },
         values::{HostHeader as WrittenHost, TargetUrl, UpstreamRef},
     },
     model::{UpstreamName, canonical},
     policy::{
         route::{Difference, Distinguishes},
-        upstream::{HostHeader, Service, Target, Timeouts, Upstream},
+        upstream::{Balance, HostHeader, Service, Target, Timeouts, Upstream},
     },
 };
 
@@ -52,8 +55,8 @@ pub(super) fn compile<'c>(input: &'c Input<'c>, faults: &mut Faults) -> Upstream
     for (name, written) in input.config.upstreams.iter() {
         let at = sites.get(name.as_str()).copied().unwrap_or(place);
         let found = match written {
-            Written::Short(url) => upstreams.target(url, at, faults).map(|target| Found {
-                upstream: Arc::new(plain(name.clone(), Service::Target(target))),
+            Written::Short(url) => upstreams.target(url, 1, at, faults).map(|target| Found {
+                upstream: Arc::new(plain(name.clone(), Service::Targets(vec![target]))),
                 timeouts: WrittenTimeouts::default(),
             }),
             Written::Long(settings) => upstreams.settle(name, settings, at, faults),
@@ -91,8 +94,8 @@ impl Upstreams<'_> {
             UpstreamRef::Url(url) => {
                 let name = UpstreamName::from(format!("http://{}", url.authority));
                 if !self.known.contains_key(&name) {
-                    let target = self.target(url, at, faults)?;
-                    let upstream = Arc::new(plain(name.clone(), Service::Target(target)));
+                    let target = self.target(url, 1, at, faults)?;
+                    let upstream = Arc::new(plain(name.clone(), Service::Targets(vec![target])));
                     let found = Found { upstream, timeouts: WrittenTimeouts::default() };
                     self.known.insert(name.clone(), found);
                 }
@@ -113,24 +116,39 @@ impl Upstreams<'_> {
         at: Site<'_>,
         faults: &mut Faults,
     ) -> Option<Found> {
-        let service = match (settings.builtin, settings.targets.as_deref()) {
-            (Some(_), None) => Service::Echo,
-            (None, Some([target])) => {
-                Service::Target(self.target(target.url(), at.key("targets").item(0), faults)?)
-            }
-            (None, Some(_)) => {
-                faults.fault(
-                    codes::NOT_AVAILABLE,
-                    at.key("targets"),
-                    "more than one target is not available in this version",
-                );
-                return None;
+        let mut upstream = Upstream {
+            host: match &settings.host {
+                None | Some(WrittenHost::Preserve) => HostHeader::Preserve,
+                Some(WrittenHost::Target) => HostHeader::Target,
+                Some(WrittenHost::Literal(host)) => HostHeader::Literal(host.clone()),
+            },
+            distinguishes: settings.distinguishes.iter().map(difference).collect(),
+            timeouts: timeouts([&settings.timeouts]),
+            ..plain(name.clone(), Service::Echo)
+        };
+        balancing::settle(&mut upstream, settings, at, faults);
+        judge_timeouts(&settings.timeouts, at.key("timeouts"), faults);
+        upstream.service = self.service(name, settings, at, faults)?;
+        Some(Found { upstream: Arc::new(upstream), timeouts: settings.timeouts })
+    }
+
+    fn service(
+        &self,
+        name: &UpstreamName,
+        settings: &UpstreamSettings,
+        at: Site<'_>,
+        faults: &mut Faults,
+    ) -> Option<Service> {
+        match (settings.builtin, settings.targets.as_deref()) {
+            (Some(_), None) => Some(Service::Echo),
+            (None, Some(targets)) => {
+                self.targets(targets, at.key("targets"), faults).map(Service::Targets)
             }
             (None, None) => {
                 faults
                     .fault(codes::MISSING_KEY, at, format!("upstream `{name}` leads nowhere"))
                     .help("add `targets: [http://127.0.0.1:9000]`");
-                return None;
+                None
             }
             (Some(_), Some(_)) => {
                 faults
@@ -140,25 +158,44 @@ impl Upstreams<'_> {
                         format!("upstream `{name}` has both `builtin` and `targets`"),
                     )
                     .help("remove one of them");
-                return None;
+                None
             }
-        };
-        let upstream = Upstream {
-            name: name.clone(),
-            service,
-            host: match &settings.host {
-                None | Some(WrittenHost::Preserve) => HostHeader::Preserve,
-                Some(WrittenHost::Target) => HostHeader::Target,
-                Some(WrittenHost::Literal(host)) => HostHeader::Literal(host.clone()),
-            },
-            distinguishes: settings.distinguishes.iter().map(difference).collect(),
-            timeouts: timeouts([&settings.timeouts]),
-        };
-        judge_timeouts(&settings.timeouts, at.key("timeouts"), faults);
-        Some(Found { upstream: Arc::new(upstream), timeouts: settings.timeouts })
+        }
     }
 
-    fn target(&self, url: &TargetUrl, at: Site<'_>, faults: &mut Faults) -> Option<Target> {
+    fn targets(
+        &self,
+        written: &[WrittenTarget],
+        at: Site<'_>,
+        faults: &mut Faults,
+    ) -> Option<Vec<Target>> {
+        let mut seen = BTreeSet::new();
+        let mut sound = true;
+        let mut targets = Vec::with_capacity(written.len());
+        for (index, target) in written.iter().enumerate() {
+            let (url, at) = (target.url(), at.item(index));
+            if !seen.insert(url.authority.to_ascii_lowercase()) {
+                faults
+                    .fault(codes::DUPLICATE, at, format!("`{}` stands here twice", url.authority))
+                    .help("give a target a larger share by its `weight`");
+                sound = false;
+            }
+            match self.target(url, target.weight(), at, faults) {
+                Some(target) => targets.push(target),
+                None => sound = false,
+            }
+        }
+        // An empty list was refused when it was read.
+        (sound && !targets.is_empty()).then_some(targets)
+    }
+
+    fn target(
+        &self,
+        url: &TargetUrl,
+        weight: u32,
+        at: Site<'_>,
+        faults: &mut Faults,
+    ) -> Option<Target> {
         let addresses = self.addresses(url);
         for (listener, whose) in &self.listeners {
             if addresses.iter().any(|address| reaches(*listener, *address)) {
@@ -173,7 +210,7 @@ impl Upstreams<'_> {
             }
         }
         let name = name_of(url).map(|name| (name, url.port));
-        Some(Target { authority: url.authority.clone(), addresses, name })
+        Some(Target { authority: url.authority.clone(), addresses, name, weight })
     }
 
     /// The addresses of a target: its own if it is one, both loopback addresses for `localhost`
@@ -251,6 +288,10 @@ fn plain(name: UpstreamName, service: Service) -> Upstream {
         host: HostHeader::Preserve,
         distinguishes: Distinguishes::default(),
         timeouts: Timeouts::default(),
+        balance: Balance::default(),
+        health_check: None,
+        ejection: None,
+        retries: None,
     }
 }
 

@@ -5,8 +5,6 @@
 enum Later {
     /// A key.
     Key,
-    /// More than one item of a list, by the word for one.
-    Items(&'static str),
     /// A word.
     Word(&'static str),
 }
@@ -34,28 +32,15 @@ const LATER: &[(&str, Later)] = &[
     ("token.refresh_ttl", Later::Key),
     ("token.revoke_path", Later::Key),
     ("tracing", Later::Key),
-    ("upstreams.*.ejection", Later::Key),
-    ("upstreams.*.health_check", Later::Key),
     ("upstreams.*.limits", Later::Key),
-    ("upstreams.*.load_balance", Later::Key),
     ("upstreams.*.protocol", Later::Word("http2")),
-    ("upstreams.*.retries", Later::Key),
     ("upstreams.*.slow_start", Later::Key),
-    ("upstreams.*.targets", Later::Items("target")),
     ("upstreams.*.tls", Later::Key),
 ];
 
 /// Whether a later version knows this key.
 pub(super) fn brings_key(path: &[&str]) -> bool {
     LATER.iter().any(|(pattern, later)| matches!(later, Later::Key) && fits(pattern, path))
-}
-
-/// The word for one item, where a later version takes more of them.
-pub(super) fn brings_items(path: &[&str]) -> Option<&'static str> {
-    LATER.iter().find_map(|(pattern, later)| match later {
-        Later::Items(item) if fits(pattern, path) => Some(*item),
-        _ => None,
-    })
 }
 
 /// Whether a later version takes this word here.
@@ -80,6 +65,5 @@ mod tests {
         assert!(!brings_key(&["upstreams", "tls"]));
         assert!(!brings_key(&["upstreams", "app", "timeouts"]));
         assert!(brings_word(&["upstreams", "app", "protocol"], "http2"));
-        assert_eq!(brings_items(&["upstreams", "app", "targets"]), Some("target"));
     }
 }

@@ -23,7 +23,6 @@ use super::{
     diagnostic::{Diagnostic, quoted},
     document::{Content, Document, Entry, Site},
     expansions::Expansions,
-    later,
     scalar::Environment,
     shape::{Object, Shape},
     source::mask,
@@ -248,9 +247,6 @@ impl<'d> Reader<'d, '_> {
         if count < *bounds.start() {
             let fault = self.error(codes::OUT_OF_RANGE, range, "the list is empty");
             self.note(fault.help("give it an item, or remove the key"));
-        } else if let Some(item) = later::brings_items(&self.keys()) {
-            let message = format!("more than one {item} is not available in this version");
-            self.fault(codes::NOT_AVAILABLE, range, message);
         } else {
             let message = format!("the list has more than {} items", bounds.end());
             self.fault(codes::OUT_OF_RANGE, range, message);

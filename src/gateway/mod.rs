@@ -8,6 +8,7 @@ pub mod names;
 pub mod reload;
 mod request_id;
 mod snapshot;
+pub mod targets;
 pub mod upkeep;
 pub mod watch;
 
@@ -120,6 +121,11 @@ impl Gateway {
         })
     }
 
+    /// Asks upstreams' targets from now on whether they are well.
+    pub fn probe_targets(self: &Arc<Self>) {
+        targets::probe::begin(self);
+    }
+
     /// What is live. A request keeps what it began with.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.live.load_full()
@@ -177,7 +183,9 @@ impl Gateway {
     pub fn exposition(&self) -> Result<Vec<u8>, prometheus::Error> {
         let dropped = self.logging.dropped().dropped_lines();
         self.metrics.log_lines_dropped(u64::try_from(dropped).unwrap_or(u64::MAX));
-        upkeep::measure(self.snapshot().memory(), &self.metrics);
+        let snapshot = self.snapshot();
+        upkeep::measure(snapshot.memory(), &self.metrics);
+        snapshot.measure_targets(SystemTime::now().into());
         self.metrics.exposition()
     }
 }

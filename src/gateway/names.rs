@@ -13,10 +13,7 @@ use arc_swap::ArcSwap;
 use super::Gateway;
 use crate::{
     compile::reaches,
-    policy::{
-        Policy,
-        upstream::{Service, Target},
-    },
+    policy::{Policy, upstream::Target},
 };
 
 /// How often names are looked up.
@@ -27,6 +24,11 @@ const PERIOD: Duration = Duration::from_secs(30);
 pub struct Names(ArcSwap<HashMap<String, Arc<[SocketAddr]>>>);
 
 impl Names {
+    /// All addresses of a target.
+    pub fn addresses(&self, target: &Target) -> Vec<SocketAddr> {
+        (0..).map_while(|position| self.address(target, position)).collect()
+    }
+
     /// An address of a target, counted from 0.
     pub fn address(&self, target: &Target, position: usize) -> Option<SocketAddr> {
         let known = self.0.load();
@@ -37,8 +39,7 @@ impl Names {
     /// Looks every name of the policy up. One that cannot be found stays what it was.
     fn look_up(&self, policy: &Policy, own: &[SocketAddr], find: impl Fn(&str) -> Vec<IpAddr>) {
         let mut known: HashMap<_, _> = (**self.0.load()).clone();
-        for upstream in &policy.upstreams {
-            let Service::Target(target) = &upstream.service else { continue };
+        for target in policy.upstreams.iter().flat_map(|upstream| upstream.service.targets()) {
             let Some((name, port)) = &target.name else { continue };
             let found = find(name).into_iter().map(|address| SocketAddr::new(address, *port));
             // A name that leads back here would lead round for ever.
@@ -104,7 +105,7 @@ mod tests {
 
     fn target<'p>(policy: &'p Policy, name: &str) -> &'p Target {
         let upstream = policy.upstreams.iter().find(|one| one.name.as_str() == name).unwrap();
-        let Service::Target(target) = &upstream.service else { panic!("{name} is the echo") };
+        let [target] = upstream.service.targets() else { panic!("{name} has one target") };
         target
     }
 

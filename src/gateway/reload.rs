@@ -72,7 +72,11 @@ impl Gateway {
             load::load(&gateway.file, &gateway.metrics, Some(&old))
         });
         match loaded.await {
-            Ok(Ok(loaded)) => Ok(self.take_up(loaded, trigger)),
+            Ok(Ok(loaded)) => {
+                let reloaded = self.take_up(loaded, trigger);
+                self.probe_targets();
+                Ok(reloaded)
+            }
             Ok(Err(unloadable)) => Err(self.keep(unloadable.into_diagnostics(), trigger)),
             Err(_) => {
                 let fault = Diagnostic::of_file("internal", "the file could not be compiled");

@@ -4,21 +4,16 @@ use std::{collections::HashMap, sync::Arc};
 
 use ahash::RandomState;
 
-use super::names::Names;
+use super::{
+    names::Names,
+    targets::{Pool, Pools},
+};
 use crate::{
     compile::{LogTerms as WrittenLog, Serving},
     config::log::{LogFormat, LogLevel},
     model::Timestamp,
-    observe::{
-        Format, Level, LogTerms, Metrics,
-        metrics::{RouteMetrics, UpstreamMetrics},
-    },
-    policy::{
-        Policy,
-        rules::Route,
-        server::RequestLimits,
-        upstream::{Service, Upstream},
-    },
+    observe::{Format, Level, LogTerms, Metrics, metrics::RouteMetrics},
+    policy::{Policy, rules::Route, server::RequestLimits, upstream::Upstream},
     sources::{Live, Memory, Records},
 };
 
@@ -33,6 +28,7 @@ pub struct Snapshot {
     loaded_at: Timestamp,
     handles: Handles,
     names: Names,
+    pools: Pools,
 }
 
 /// Metric handles, found by the place in memory of what they count: nothing is hashed by its name
@@ -41,7 +37,6 @@ pub struct Snapshot {
 struct Handles {
     none: Arc<RouteMetrics>,
     routes: HashMap<usize, Arc<RouteMetrics>, RandomState>,
-    upstreams: HashMap<usize, Arc<UpstreamMetrics>, RandomState>,
 }
 
 fn place<T>(shared: &Arc<T>) -> usize {
@@ -51,20 +46,10 @@ fn place<T>(shared: &Arc<T>) -> usize {
 impl Handles {
     fn new(policy: &Policy, metrics: &Metrics) -> Self {
         let routes = policy.routes.iter();
-        let upstreams = policy.upstreams.iter();
         Self {
             none: metrics.route("-"),
             routes: routes
                 .map(|route| (place(route), metrics.route(route.name.as_str())))
-                .collect(),
-            upstreams: upstreams
-                .map(|upstream| {
-                    let target = match &upstream.service {
-                        Service::Echo => "echo",
-                        Service::Target(target) => target.authority.as_str(),
-                    };
-                    (place(upstream), metrics.upstream(upstream.name.as_str(), target))
-                })
                 .collect(),
         }
     }
@@ -98,6 +83,7 @@ impl Snapshot {
             log: terms(&serving.log),
             generation: old.map_or(1, |old| old.generation + 1),
             handles: Handles::new(&policy, metrics),
+            pools: Pools::new(&policy.upstreams, metrics, old.map(|old| &old.pools)),
             policy,
             serving,
             loaded_at,
@@ -156,9 +142,19 @@ impl Snapshot {
         route.and_then(|route| handles.routes.get(&place(route))).unwrap_or(&handles.none)
     }
 
-    /// The handles of an upstream.
-    pub fn upstream_metrics(&self, upstream: &Arc<Upstream>) -> Option<&Arc<UpstreamMetrics>> {
-        self.handles.upstreams.get(&place(upstream))
+    /// The targets of an upstream.
+    pub fn pool(&self, upstream: &Arc<Upstream>) -> Option<&Arc<Pool>> {
+        self.pools.find(upstream)
+    }
+
+    /// The targets of every upstream.
+    pub(super) fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        self.pools.all()
+    }
+
+    /// Tells the metrics how targets stand.
+    pub(super) fn measure_targets(&self, now: Timestamp) {
+        self.pools.measure(now);
     }
 }
 

@@ -77,6 +77,8 @@ families! {
         "Answers of upstreams; `error` and `timeout` where none came.";
     UPSTREAM_DURATION = Histogram "upstream_duration_seconds" ["upstream"]
         "From the request's going upstream to the head of the response.";
+    UPSTREAM_HEALTHY = Gauge "upstream_healthy" ["upstream", "target"]
+        "1 if a target takes requests, 0 if health checks or its failures keep them from it.";
     CONNECTIONS = Gauge "connections" ["listener"]
         "Open connections by listener address.";
     RELOADS = Counter "config_reloads_total" ["outcome"]

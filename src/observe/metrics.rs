@@ -29,6 +29,7 @@ pub struct Metrics {
     rate_limited: IntCounterVec,
     upstream_requests: IntCounterVec,
     upstream_duration: HistogramVec,
+    upstream_healthy: IntGaugeVec,
     connections: IntGaugeVec,
     store_up: IntGaugeVec,
     cache_requests: IntCounterVec,
@@ -67,6 +68,7 @@ impl Metrics {
             rate_limited: add.counters(&families::RATE_LIMITED)?,
             upstream_requests: add.counters(&families::UPSTREAM_REQUESTS)?,
             upstream_duration: add.histograms(&families::UPSTREAM_DURATION)?,
+            upstream_healthy: add.gauges(&families::UPSTREAM_HEALTHY)?,
             connections: add.gauges(&families::CONNECTIONS)?,
             store_up: add.gauges(&families::STORE_UP)?,
             cache_requests: add.counters(&families::CACHE_REQUESTS)?,
@@ -108,6 +110,16 @@ impl Metrics {
             requests: Series::new(self.upstream_requests.clone()),
             duration: Lazy::new(self.upstream_duration.clone()),
         })
+    }
+
+    /// The gauge of a target's health.
+    pub fn upstream_healthy(&self, name: &str, target: &str) -> IntGauge {
+        self.upstream_healthy.with_label_values(&[name, target])
+    }
+
+    /// Forgets the gauges of targets, which may be others now.
+    pub fn forget_upstream_health(&self) {
+        self.upstream_healthy.reset();
     }
 
     /// The gauge of open connections of a listener.

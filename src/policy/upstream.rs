@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use http::HeaderName;
+
 use super::route::Distinguishes;
 use crate::model::UpstreamName;
 
@@ -18,6 +20,14 @@ pub struct Upstream {
     pub distinguishes: Distinguishes,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// Which of its targets a request goes to.
+    pub balance: Balance,
+    /// How its targets are asked whether they are well.
+    pub health_check: Option<HealthCheck>,
+    /// When a target is left out for what became of its requests.
+    pub ejection: Option<Ejection>,
+    /// When a request is tried again.
+    pub retries: Option<Retries>,
 }
 
 /// Where a service is.
@@ -25,11 +35,21 @@ pub struct Upstream {
 pub enum Service {
     /// Built in: answers with what it received.
     Echo,
-    /// One address.
-    Target(Target),
+    /// At these targets; at least one.
+    Targets(Vec<Target>),
 }
 
-/// One address of a service.
+impl Service {
+    /// Its targets; none of what is built in.
+    pub fn targets(&self) -> &[Target] {
+        match self {
+            Self::Echo => &[],
+            Self::Targets(targets) => targets,
+        }
+    }
+}
+
+/// One target of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The authority as written, for `host: target`, logs and metrics.
@@ -38,6 +58,84 @@ pub struct Target {
     pub addresses: Vec<SocketAddr>,
     /// The name that was looked up and may come to mean other addresses, with the port.
     pub name: Option<(String, u16)>,
+    /// Its share of the requests, against that of the others.
+    pub weight: u32,
+}
+
+/// Which target a request goes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// One after the other, by weight.
+    #[default]
+    RoundRobin,
+    /// Of two taken at random the one with fewer requests under way.
+    LeastRequests,
+    /// Any, by weight.
+    Random,
+    /// The same for the same, as long as it is well.
+    Hash(HashBy),
+}
+
+/// What `load_balance: { hash: … }` goes by; a request without it goes by its client's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashBy {
+    /// The client's address.
+    ClientIp,
+    /// A header's value.
+    Header(HeaderName),
+    /// The principal.
+    Principal,
+}
+
+/// How targets are asked whether they are well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What is asked for.
+    pub probe: Probe,
+    /// Between two questions.
+    pub interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// So many bad answers in a row make a target unhealthy.
+    pub unhealthy_after: u32,
+    /// So many good ones make it healthy again.
+    pub healthy_after: u32,
+}
+
+/// What a health check asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// An answer to `GET` with one of these statuses.
+    Http {
+        /// Path and query.
+        path: String,
+        /// The statuses of a healthy target.
+        expect: Vec<u16>,
+    },
+    /// A connection.
+    Tcp,
+}
+
+/// When a target is left out for what became of its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ejection {
+    /// So many failures in a row.
+    pub consecutive_failures: u32,
+    /// For so long.
+    pub period: Duration,
+}
+
+/// When a request is tried again, at another target if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retries {
+    /// How often.
+    pub attempts: u32,
+    /// After a failure to connect, or a connection that broke before an answer.
+    pub on_connect: bool,
+    /// After these statuses.
+    pub on_status: Vec<u16>,
+    /// Of a hundred requests so many may be tried again.
+    pub budget: u32,
 }
 
 /// What the upstream's `Host` header says.

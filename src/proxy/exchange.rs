@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Version};
 
-use super::{clock::Clock, framing::Body};
+use super::{clock::Clock, framing::Body, journey::Journey};
 use crate::{
     gateway::{InFlight, RequestId, Snapshot},
     model::{Principal, Timestamp},
@@ -144,8 +144,8 @@ pub(super) enum Stage {
 pub(super) struct Admitted {
     /// The leave.
     pub permit: Permit,
-    /// Addresses tried so far.
-    pub tries: usize,
+    /// Where it is, or was last.
+    pub journey: Journey,
     /// When it first left for the upstream.
     pub left: Option<Instant>,
     /// When it had gone upstream whole.
@@ -232,7 +232,7 @@ impl Exchange {
     pub fn admitted(&mut self, permit: Permit) {
         self.stage = Stage::Admitted(Box::new(Admitted {
             permit,
-            tries: 0,
+            journey: Journey::default(),
             left: None,
             sent: None,
             took: None,

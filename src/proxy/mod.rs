@@ -11,6 +11,7 @@ mod exchange;
 mod facts;
 mod framing;
 mod guarded;
+mod journey;
 pub mod listen;
 mod onward;
 mod peer;
@@ -143,18 +144,15 @@ impl ProxyHttp for Phases {
 
     async fn upstream_peer(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         exchange: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
-        let snapshot = exchange.snapshot.clone();
+        let address = exchange.next_address(session);
         let Some(admitted) = exchange.on_its_way() else {
             return Err(Error::explain(ErrorType::InternalError, "no permit"));
         };
-        let found = admitted.forwarding().and_then(|forwarding| {
-            let Service::Target(target) = &forwarding.upstream.service else { return None };
-            let address = snapshot.names().address(target, admitted.tries)?;
-            Some(peer::at(address, &forwarding.timeouts, &forwarding.upstream))
-        });
+        let found = admitted.forwarding().zip(address);
+        let found = found.map(|(one, address)| peer::at(address, &one.timeouts, &one.upstream));
         let Some(peer) = found else {
             admitted.failed = Some(Denial::NoUpstream);
             return Err(Error::explain(ErrorType::InternalError, "no address"));
@@ -169,14 +167,14 @@ impl ProxyHttp for Phases {
 
     fn fail_to_connect(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         _: &HttpPeer,
         exchange: &mut Exchange,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        // Nothing was sent, so the next address may be tried whatever the method is.
-        error.set_retry(exchange.try_next_address());
-        settle::unanswered(exchange, &error);
+        let target = exchange.leave().map_or(0, exchange::Admitted::target_place);
+        settle::unanswered(exchange, target, &error);
+        error.set_retry(exchange.pass_over_address(session));
         error
     }
 
@@ -220,11 +218,19 @@ impl ProxyHttp for Phases {
 
     async fn upstream_response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         header: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
         exchange.expects(header)?;
+        if !header.status.is_informational() {
+            let status = header.status.as_u16();
+            exchange.note_answer(status);
+            if exchange.gives_up(status, session) {
+                let error = Error::explain(ErrorType::HTTPStatus(status), "tried again");
+                return Err(error.into_up());
+            }
+        }
         exchange.responded(header);
         onward::from_upstream(header)
     }
@@ -261,18 +267,13 @@ impl ProxyHttp for Phases {
         exchange: &mut Exchange,
         reused: bool,
     ) -> Box<Error> {
-        // A kept connection may have been closed just as the request went out; the request is sent
-        // again if doing so twice does no harm and nothing of it is lost.
-        let repeatable = session.req_header().method.is_idempotent()
-            && !session.as_ref().retry_buffer_truncated()
-            && session.response_written().is_none()
-            && !exchange.is_overdue();
-        if repeatable {
-            error.retry.decide_reuse(reused);
-        } else {
-            error.set_retry(false);
+        let target = exchange.leave().map_or(0, exchange::Admitted::target_place);
+        let again = exchange.tries_again(session, &mut error, reused);
+        error.set_retry(again);
+        // A kept connection that had been closed says nothing of the target.
+        if settle::unanswered(exchange, target, &error) && !(again && reused) {
+            exchange.note_failure(target);
         }
-        settle::unanswered(exchange, &error);
         error
     }
 

@@ -16,7 +16,7 @@ use crate::policy::{
         HeaderEdit, ResponsePlan,
         fold::{is_hop_by_hop, may_be_nominated},
     },
-    upstream::{Service, Upstream},
+    upstream::{HostHeader, Target, Upstream},
 };
 
 /// Takes out of a received header what was said of the connection: the permit's plan was worked out
@@ -37,6 +37,7 @@ pub(super) fn request(
     head: &ReadHead,
     permit: &Permit,
     upstream: &Upstream,
+    target: Option<&Target>,
 ) -> Result<()> {
     let plan = permit.plan();
     for edit in &plan.edits {
@@ -55,9 +56,10 @@ pub(super) fn request(
         None if head.absolute => header.set_raw_path(&local_part(head))?,
         None => {}
     }
-    // HTTP/1.0 need not say whom it asks; HTTP/1.1, which goes upstream, must.
-    if let (Service::Target(target), false) =
-        (&upstream.service, header.headers.contains_key(header::HOST))
+    // Of several targets the plan could not know which it would be. And HTTP/1.0 need not say whom
+    // it asks; HTTP/1.1, which goes upstream, must.
+    if let Some(target) = target
+        && (upstream.host == HostHeader::Target || !header.headers.contains_key(header::HOST))
     {
         header.insert_header(header::HOST, target.authority.as_str())?;
     }

@@ -15,10 +15,7 @@ use super::{
     exchange::{Admitted, Exchange, Stage},
     onward,
 };
-use crate::{
-    observe::metrics::Outcome,
-    policy::{Denial, upstream::Service},
-};
+use crate::{observe::metrics::Outcome, policy::Denial};
 
 /// How long a WebSocket or an event stream may be silent.
 const STREAM_SILENCE: Duration = Duration::from_secs(600);
@@ -50,18 +47,6 @@ impl Exchange {
         self.clock.as_ref().is_some_and(|clock| clock.overdue().is_some())
     }
 
-    /// Moves on to the target's next address; whether there is one.
-    pub fn try_next_address(&mut self) -> bool {
-        let snapshot = self.snapshot.clone();
-        let Some(admitted) = self.on_its_way() else { return false };
-        admitted.tries += 1;
-        let tries = admitted.tries;
-        admitted.forwarding().is_some_and(|forwarding| match &forwarding.upstream.service {
-            Service::Target(target) => snapshot.names().address(target, tries).is_some(),
-            Service::Echo => false,
-        })
-    }
-
     /// Turns the received header into the one that goes upstream.
     pub fn onward(&mut self, header: &mut RequestHeader) -> Result<()> {
         let (Stage::Admitted(admitted), Some(head)) = (&self.stage, &self.head) else {
@@ -70,7 +55,8 @@ impl Exchange {
         let Some(forwarding) = admitted.forwarding() else {
             return Err(Error::explain(ErrorType::InternalError, "a permit for no upstream"));
         };
-        onward::request(header, head, &admitted.permit, &forwarding.upstream)
+        let target = admitted.target();
+        onward::request(header, head, &admitted.permit, &forwarding.upstream, target)
     }
 
     /// Bytes that the body may have.

@@ -1,6 +1,6 @@
 //! What a decision and an answer cause afterwards: counters and the access log.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use http::HeaderMap;
 use pingora::{Error, ErrorType, proxy::Session};
@@ -48,22 +48,30 @@ pub(super) fn refused(exchange: &Exchange, denial: &Denial) {
     exchange.snapshot.route_metrics(None).decided(Outcome::Denied, denial.reason());
 }
 
-/// Counts an attempt at an upstream that came to nothing.
-pub(super) fn unanswered(exchange: &Exchange, error: &Error) {
-    let Some(admitted) = exchange.leave() else { return };
+/// Counts an attempt at an upstream that came to nothing; whether it was the upstream's fault.
+pub(super) fn unanswered(exchange: &Exchange, target: usize, error: &Error) -> bool {
+    let Some(admitted) = exchange.leave() else { return false };
     if admitted.status.is_some() {
-        return;
+        return false;
     }
     let overdue = exchange.clock.as_ref().and_then(|clock| clock.overdue());
     let timed_out = overdue == Some(Overdue::Upstream)
         || matches!(error.etype(), ErrorType::ConnectTimedout | ErrorType::ReadTimedout);
     let of_upstream = timed_out || *error.esource() == pingora::ErrorSource::Upstream;
     if !of_upstream {
-        return;
+        return false;
     }
     let status = if timed_out { UpstreamMetrics::TIMEOUT } else { UpstreamMetrics::ERROR };
-    if let Some(metrics) = upstream_metrics(exchange, admitted) {
-        metrics.answered(status, None);
+    answered(exchange, target, status, None);
+    true
+}
+
+/// Counts an answer of a target, or what stands for none.
+pub(super) fn answered(exchange: &Exchange, target: usize, status: u16, took: Option<Duration>) {
+    let forwarding = exchange.leave().and_then(Admitted::forwarding);
+    let pool = forwarding.and_then(|one| exchange.snapshot.pool(&one.upstream));
+    if let Some(metrics) = pool.and_then(|pool| pool.metrics(target)) {
+        metrics.answered(status, took);
     }
 }
 
@@ -71,19 +79,17 @@ pub(super) fn unanswered(exchange: &Exchange, error: &Error) {
 pub(super) fn finished(gateway: &Gateway, session: &Session, exchange: &Exchange) {
     let header = session.req_header();
     let took = exchange.arrived.elapsed();
-    let answered = session.response_written().filter(|head| {
+    let written = session.response_written().filter(|head| {
         !head.status.is_informational() || head.status == http::StatusCode::SWITCHING_PROTOCOLS
     });
-    let status = answered.map_or(errors::CLIENT_CLOSED, |head| head.status.as_u16());
+    let status = written.map_or(errors::CLIENT_CLOSED, |head| head.status.as_u16());
     let route = exchange.snapshot.route_metrics(exchange.route.as_ref());
     route.answered(&header.method, status, took);
     let metrics = gateway.metrics();
     metrics.overhead.observe(overhead(exchange, took).as_secs_f64());
     let admitted = exchange.leave();
-    if let Some((admitted, Some(status))) = admitted.map(|admitted| (admitted, admitted.status))
-        && let Some(metrics) = upstream_metrics(exchange, admitted)
-    {
-        metrics.answered(status, admitted.took);
+    if let Some((admitted, Some(status))) = admitted.map(|admitted| (admitted, admitted.status)) {
+        answered(exchange, admitted.target_place(), status, admitted.took);
     }
     let log = exchange.snapshot.log();
     if !log.access {
@@ -132,18 +138,13 @@ fn overhead(exchange: &Exchange, took: Duration) -> Duration {
 
 fn whither(admitted: &Admitted) -> Option<(&str, &str)> {
     let upstream = &admitted.forwarding()?.upstream;
-    let target = match &upstream.service {
-        Service::Echo => echo::TARGET,
-        Service::Target(target) => target.authority.as_str(),
+    let target = match (&upstream.service, admitted.target()) {
+        (Service::Echo, _) => echo::TARGET,
+        (Service::Targets(_), Some(target)) => target.authority.as_str(),
+        // None of them took it.
+        (Service::Targets(_), None) => "",
     };
     Some((upstream.name.as_str(), target))
-}
-
-fn upstream_metrics<'e>(
-    exchange: &'e Exchange,
-    admitted: &Admitted,
-) -> Option<&'e Arc<UpstreamMetrics>> {
-    exchange.snapshot.upstream_metrics(&admitted.forwarding()?.upstream)
 }
 
 /// Of a target that could not be read.

@@ -7,6 +7,7 @@ mod people;
 
 mod assertion;
 mod authorization;
+mod balancing;
 mod cors;
 mod credentials;
 mod drain;

@@ -1,6 +1,7 @@
 //! Values that are written as text, as types: each knows the name of its notation, how to read
 //! it, and how to say what it expects.
 
+mod balance;
 mod collections;
 pub(super) mod enums;
 mod http;
@@ -13,6 +14,7 @@ mod text;
 mod time;
 mod url;
 
+pub use balance::{HashKey, Percent, ProbePath};
 pub use collections::{List, Named, OneOrMany, Switch};
 pub use enums::{Algorithm, AuthMethod, HostHeader, LimitKey, PasswordHash, TokenPlace, Workers};
 pub use http::{Header, HeaderText, HostPattern, Method, Origin, RequestPath, Status};

@@ -107,6 +107,7 @@ const fn rule<T: Written>() -> Rule {
 pub const RULES: &[Rule] = &[
     rule::<super::Algorithm>(),
     rule::<super::AuthMethod>(),
+    rule::<super::HashKey>(),
     rule::<super::Header>(),
     rule::<super::HeaderText>(),
     rule::<super::HostHeader>(),
@@ -117,7 +118,9 @@ pub const RULES: &[Rule] = &[
     rule::<super::Method>(),
     rule::<super::Origin>(),
     rule::<super::PasswordHash>(),
+    rule::<super::Percent>(),
     rule::<super::Period>(),
+    rule::<super::ProbePath>(),
     rule::<super::RealmText>(),
     rule::<super::RequestPath>(),
     rule::<super::Sha256Hex>(),

@@ -247,9 +247,13 @@ fn joined(hops: &[IpAddr]) -> String {
 
 fn host(forwarding: &Forwarding, edits: &mut Vec<HeaderEdit>) {
     let host = match (&forwarding.upstream.host, &forwarding.upstream.service) {
-        (HostHeader::Preserve, _) | (HostHeader::Target, Service::Echo) => return,
-        (HostHeader::Target, Service::Target(target)) => target.authority.as_str(),
         (HostHeader::Literal(host), _) => host,
+        (HostHeader::Target, Service::Targets(targets)) => match targets.as_slice() {
+            [only] => only.authority.as_str(),
+            // Said once it is known which.
+            _ => return,
+        },
+        (HostHeader::Preserve, _) | (HostHeader::Target, Service::Echo) => return,
     };
     edits.extend(text(host).map(|host| HeaderEdit::Set(header::HOST, host)));
 }

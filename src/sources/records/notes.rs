@@ -10,6 +10,9 @@ use crate::model::Timestamp;
 /// Notes that wait at most; what comes beyond is not noted before its next minute.
 const MOST: usize = 100_000;
 
+/// Names with a time.
+type Taken = Vec<(String, Timestamp)>;
+
 /// What is to be written.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
@@ -30,7 +33,7 @@ impl Notes {
     }
 
     /// What waits, and no longer does.
-    pub fn take(&self) -> (Vec<(String, Timestamp)>, Vec<(String, Timestamp)>) {
+    pub fn take(&self) -> (Taken, Taken) {
         (taken(&self.uses), taken(&self.logins))
     }
 }
@@ -42,7 +45,7 @@ fn note(notes: &Mutex<HashMap<Arc<str>, Timestamp, RandomState>>, name: &Arc<str
     }
 }
 
-fn taken(notes: &Mutex<HashMap<Arc<str>, Timestamp, RandomState>>) -> Vec<(String, Timestamp)> {
+fn taken(notes: &Mutex<HashMap<Arc<str>, Timestamp, RandomState>>) -> Taken {
     let taken = std::mem::take(&mut *notes.lock());
     taken.into_iter().map(|(name, at)| (name.as_ref().to_owned(), at)).collect()
 }

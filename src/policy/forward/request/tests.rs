@@ -50,6 +50,10 @@ fn forwarding(headers: HeaderTerms) -> Forwarding {
             host: HostHeader::Preserve,
             distinguishes: Distinguishes::default(),
             timeouts: Timeouts::default(),
+            balance: Default::default(),
+            health_check: None,
+            ejection: None,
+            retries: None,
         }),
         path: PathPlan::default(),
         headers,
@@ -388,7 +392,12 @@ fn the_host_is_the_clients_the_targets_or_a_literal() {
         all(&headers, "host").join("|")
     };
     let target = || {
-        Service::Target(Target { authority: "10.0.0.7:9000".into(), addresses: vec![], name: None })
+        Service::Targets(vec![Target {
+            authority: "10.0.0.7:9000".into(),
+            addresses: vec![],
+            name: None,
+            weight: 1,
+        }])
     };
     assert_eq!(host(HostHeader::Preserve, target()), "api.example.com");
     assert_eq!(host(HostHeader::Target, target()), "10.0.0.7:9000");
