@@ -4,7 +4,7 @@
 use std::{fmt::Write as _, io::Read, net::IpAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, bail};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -112,7 +112,7 @@ pub(super) fn to_json(findings: &Findings) -> Value {
         json!({
             "upstream": sent.upstream,
             "target": sent.target,
-            "headers": headers_json(&sent.headers),
+            "headers": headers_json(&sent.headers, &findings.secret),
         })
     });
     json!({
@@ -127,26 +127,26 @@ pub(super) fn to_json(findings: &Findings) -> Value {
         "principal": principal,
         "steps": findings.steps,
         "request": sent,
-        "response": { "headers": headers_json(&answer.headers) },
+        "response": { "headers": headers_json(&answer.headers, &findings.secret) },
     })
 }
 
-fn headers_json(headers: &HeaderMap) -> Value {
+fn headers_json(headers: &HeaderMap, secret: &[HeaderName]) -> Value {
     let mut members = Map::new();
     for name in headers.keys() {
         let lines = headers.get_all(name).iter();
-        let lines = lines.map(|line| Value::from(text(name.as_str(), line)));
+        let lines = lines.map(|line| Value::from(text(name, line, secret)));
         members.insert(name.as_str().to_owned(), Value::Array(lines.collect()));
     }
     Value::Object(members)
 }
 
 /// A header's value; credentials that go upstream are not shown.
-fn text(name: &str, value: &http::HeaderValue) -> String {
-    match name {
-        "authorization" | "cookie" | "proxy-authorization" | "set-cookie" => "***".to_owned(),
-        _ => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+fn text(name: &HeaderName, value: &HeaderValue, secret: &[HeaderName]) -> String {
+    if secret.contains(name) {
+        return "***".to_owned();
     }
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
 const fn verdict(verdict: &Verdict) -> &'static str {
@@ -218,7 +218,7 @@ fn conclusion(out: &mut String, findings: &Findings, colour: Colour) -> std::fmt
             let allowed = colour.paint(Style::Good, "allowed");
             writeln!(out, "{allowed}: to upstream `{}` as", shown(&sent.upstream))?;
             writeln!(out, "  {}", shown(&sent.target))?;
-            headers(out, &sent.headers)?;
+            headers(out, &sent.headers, &findings.secret)?;
         }
     }
     if let Some(denial) = &findings.decision.shadow {
@@ -231,13 +231,13 @@ fn conclusion(out: &mut String, findings: &Findings, colour: Colour) -> std::fmt
     }
     if !answer.headers.is_empty() {
         writeln!(out, "on the response")?;
-        headers(out, &answer.headers)?;
+        headers(out, &answer.headers, &findings.secret)?;
     }
     Ok(())
 }
 
-fn headers(out: &mut String, headers: &HeaderMap) -> std::fmt::Result {
+fn headers(out: &mut String, headers: &HeaderMap, secret: &[HeaderName]) -> std::fmt::Result {
     headers.iter().try_for_each(|(name, value)| {
-        writeln!(out, "  {name}: {}", shown(&text(name.as_str(), value)))
+        writeln!(out, "  {name}: {}", shown(&text(name, value, secret)))
     })
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use crate::{
     model::{Principal, Timestamp},
     policy::{
-        Decision, Denial, Policy, RequestFacts, Trail, Verdict,
+        Decision, Denial, Policy, RequestFacts, Trail, Verdict, authn,
         client::{self, Received},
         decide, decide_as,
         forward::ResponsePlan,
@@ -17,6 +17,7 @@ use crate::{
         rules::Action,
         trail::Step,
     },
+    proxy::framing,
     sources::Dry,
 };
 
@@ -44,6 +45,8 @@ pub struct Findings {
     pub sent: Option<Sent>,
     /// What the client would be answered, as far as the gateway knows.
     pub answer: Answer,
+    /// Headers that hold a credential: their values are not shown.
+    pub secret: Vec<HeaderName>,
 }
 
 /// A request as an upstream would get it.
@@ -155,7 +158,8 @@ impl Inquiry {
         let origin = Origin::new(facts.scheme, facts.host).filter(|_| policy.metadata.is_some());
         let answer = answer(&decision, id, origin);
         let sent = self.sent(&decision, &headers);
-        Ok(Findings { decision, steps: trail.steps().to_vec(), sent, answer })
+        let secret = secret_headers(policy);
+        Ok(Findings { decision, steps: trail.steps().to_vec(), sent, answer, secret })
     }
 
     fn target(&self) -> String {
@@ -165,15 +169,17 @@ impl Inquiry {
         }
     }
 
-    /// The bounds that the listener holds a request to before it is judged.
+    /// What the listener looks at before a request is judged: its head as it would stand on the
+    /// wire.
     fn admit(&self, policy: &Policy, headers: &HeaderMap) -> Result<(), Denial> {
-        let target = self.target().len() as u64;
-        let line = self.method.as_str().len() as u64 + target + " HTTP/1.1\r\n".len() as u64 + 1;
-        let lines = headers
-            .iter()
-            .map(|(name, value)| (name.as_str().len() + value.len() + ": \r\n".len()) as u64);
-        let bytes = line + lines.sum::<u64>() + 2;
-        policy.server.limits.admit(target, bytes, headers.len() as u64)
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target()).into_bytes();
+        for (name, value) in headers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                head.extend_from_slice(part);
+            }
+        }
+        head.extend_from_slice(b"\r\n");
+        framing::read(&head, &policy.server.limits).map(drop)
     }
 
     fn sent(&self, decision: &Decision, received: &HeaderMap) -> Option<Sent> {
@@ -187,6 +193,22 @@ impl Inquiry {
         let target = plan.target.clone().unwrap_or_else(|| self.target());
         Some(Sent { upstream, target, headers })
     }
+}
+
+/// The headers in which credentials stand, here or behind.
+fn secret_headers(policy: &Policy) -> Vec<HeaderName> {
+    let usual =
+        [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION, header::SET_COOKIE];
+    let mut secret = usual.to_vec();
+    let methods = policy.routes.iter().filter_map(|route| route.access.rule());
+    for method in methods.flat_map(|rule| &rule.methods) {
+        if let authn::Method::ApiKey(terms) = method {
+            secret.extend(terms.header.iter().cloned());
+        }
+    }
+    secret.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    secret.dedup();
+    secret
 }
 
 /// A refusal before the judge is asked.

@@ -9,7 +9,7 @@ use crate::policy::{Denial, client::is_authority, server::RequestLimits};
 
 /// A request head whose framing can be read in one way only. Borrowed from the received bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head<'r> {
+pub(crate) struct Head<'r> {
     /// From the first `/` of the target up to `?`; `*` for `OPTIONS *`.
     pub path: &'r str,
     /// What stands behind `?`.
@@ -24,7 +24,7 @@ pub(super) struct Head<'r> {
 
 /// How a body is delimited (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Body {
+pub(crate) enum Body {
     /// By chunks.
     Chunked,
     /// By its length.
@@ -37,7 +37,7 @@ pub(super) enum Body {
 ///
 /// # Errors
 /// 400 for whatever can be read in two ways, 405 for `TRACE`, 414 and 431 for what is too large.
-pub(super) fn read<'r>(raw: &'r [u8], limits: &RequestLimits) -> Result<Head<'r>, Denial> {
+pub(crate) fn read<'r>(raw: &'r [u8], limits: &RequestLimits) -> Result<Head<'r>, Denial> {
     let mut lines = Lines(raw);
     let mut first = lines.next()?;
     // Empty lines before the request line are ignored (RFC 9112, section 2.2).

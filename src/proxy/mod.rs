@@ -9,7 +9,7 @@ mod endpoints;
 mod errors;
 mod exchange;
 mod facts;
-mod framing;
+pub(crate) mod framing;
 mod guarded;
 mod journey;
 pub mod listen;

@@ -1,7 +1,7 @@
 //! What an upstream receives: the received header, changed as the permit's plan says. The built-in
 //! echo answers from the same.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use pingora::{
     Result,
     http::{RequestHeader, ResponseHeader},
@@ -114,10 +114,16 @@ pub(super) fn unchunk(session: &mut Session, header: &mut ResponseHeader) {
     }
 }
 
-/// Stamps a response with what the decision says of it. Informational ones are left alone.
+/// Stamps a response with what the decision says of it. Informational ones are left alone; the one
+/// that ends a handshake says which request it was.
 pub(super) fn response(header: &mut ResponseHeader, plan: &ResponsePlan) -> Result<()> {
     if header.status.is_informational() {
-        return Ok(());
+        return match (header.status, plan.request_id()) {
+            (StatusCode::SWITCHING_PROTOCOLS, Some((name, id))) => {
+                header.insert_header(name.clone(), id.clone())
+            }
+            _ => Ok(()),
+        };
     }
     for (name, value) in plan.security_headers.iter().flat_map(|headers| headers.iter()) {
         header.insert_header(name.clone(), value.clone())?;
@@ -141,4 +147,26 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
     headers
         .get(header::EXPECT)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn an_interim_answer_is_left_alone_and_the_end_of_a_handshake_has_the_requests_id() {
+        let mut plan = ResponsePlan::default();
+        for (name, value) in [("x-request-id", "r-1"), ("x-other", "1")] {
+            let name = HeaderName::from_static(name);
+            plan.edits.push(HeaderEdit::Set(name, HeaderValue::from_static(value)));
+        }
+        for (status, ids, others) in [(100, 0, 0), (103, 0, 0), (101, 1, 0), (200, 1, 1)] {
+            let mut header = ResponseHeader::build(status, None).unwrap();
+            response(&mut header, &plan).unwrap();
+            let count = |name: &str| header.headers.get_all(name).iter().count();
+            assert_eq!((count("x-request-id"), count("x-other")), (ids, others), "{status}");
+        }
+    }
 }

@@ -69,6 +69,8 @@ fn explain_never_prints_a_credential() {
                 "/hello",
                 "-H",
                 "Authorization: Bearer hunter2",
+                "-H",
+                "X-API-Key: hunter2",
                 "--format",
                 format,
             ],
@@ -94,6 +96,26 @@ fn explain_fails_on_what_it_cannot_judge() {
         assert_eq!(failed.status.code(), Some(1), "{arguments:?}");
         assert!(!err(&failed).is_empty() && out(&failed).is_empty(), "{arguments:?}");
     }
+}
+
+#[test]
+fn explain_refuses_a_head_that_the_listener_would() {
+    for (url, header) in [
+        ("/hel lo", "A: b"),
+        ("/hello?a b", "A: b"),
+        ("/hello?a#b", "A: b"),
+        ("*", "A: b"),
+        ("/hello", "Host:"),
+        ("/hello", "Transfer-Encoding: gzip"),
+        ("/hello", "Content-Length: 1, 1"),
+    ] {
+        let refused = run(&["explain", "GET", url, "-H", header, "--format", "json"], "");
+        assert_eq!(refused.status.code(), Some(3), "{url} {header}: {}", out(&refused));
+        let told: Value = serde_json::from_slice(&refused.stdout).unwrap();
+        assert_eq!(told["status"], 400, "{url} {header}");
+    }
+    let twice = run(&["explain", "GET", "/hello", "-H", "Host: a", "-H", "Host: b"], "");
+    assert_eq!(twice.status.code(), Some(3), "{}", out(&twice));
 }
 
 #[test]

@@ -75,6 +75,14 @@ impl ResponsePlan {
         }
     }
 
+    /// The request's id as a header.
+    pub fn request_id(&self) -> Option<(&HeaderName, &HeaderValue)> {
+        self.edits.iter().find_map(|edit| match edit {
+            HeaderEdit::Set(name, id) if *name == X_REQUEST_ID => Some((name, id)),
+            HeaderEdit::Append(..) | HeaderEdit::Remove(_) | HeaderEdit::Set(..) => None,
+        })
+    }
+
     /// Makes the changes to a header block: security headers first, so that what a route sets
     /// under such a name stands.
     pub fn apply(&self, headers: &mut HeaderMap) {
