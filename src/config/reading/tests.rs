@@ -318,7 +318,6 @@ routes: [{ match: { path: / }, security_headers: false, cors: false, rate_limit:
 #[test]
 fn what_a_later_version_brings_is_refused_by_name() {
     for text in [
-        "server: { listen: [{ address: 127.0.0.1:1, tls: {} }] }",
         "server: { listen: { address: 127.0.0.1:1, proxy_protocol: true } }",
         "server: { http2: false }",
         "server: { limits: { connections: 5 } }",
