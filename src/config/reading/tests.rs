@@ -322,8 +322,6 @@ fn what_a_later_version_brings_is_refused_by_name() {
         "server: { http2: false }",
         "server: { limits: { connections: 5 } }",
         "tracing: { sample: 1 }",
-        "upstreams: { app: { targets: [http://a], load_balance: random } }",
-        "upstreams: { app: { targets: [http://a, http://b] } }",
         "upstreams: { app: { targets: [http://a], protocol: http2 } }",
         "upstreams: { app: { targets: [https://a] } }",
         "authentication: { jwt: { a: { algorithms: [RS256], discovery: true } } }",
