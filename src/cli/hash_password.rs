@@ -36,9 +36,19 @@ enum Algorithm {
     Bcrypt,
 }
 
+/// A new password: asked for twice on a terminal, read from stdin otherwise.
+pub(super) fn new_password() -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    if io::stdin().is_terminal() { ask() } else { read(io::stdin().lock()) }
+}
+
+/// The hash of a new password.
+pub(super) fn usual_hash(password: &[u8]) -> anyhow::Result<String> {
+    hash(Algorithm::Argon2id, password)
+}
+
 /// Asks for the password and prints its hash.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let password = if io::stdin().is_terminal() { ask()? } else { read(io::stdin().lock())? };
+    let password = new_password()?;
     output::print_line(hash(arguments.algorithm, &password)?)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::output;
 
-const COMMANDS: &[&str] = &["diff", "init", "key", "user"];
+const COMMANDS: &[&str] = &["diff", "init"];
 const FLAGS: &[&str] = &["--admin", "--coverage", "--log", "--upgrade"];
 
 /// Prints what is wrong with a command line, or the help that it asked for.
@@ -57,7 +57,6 @@ mod tests {
     fn what_a_later_version_brings_is_named() {
         assert_eq!(said(&["portcullis", "diff"]).as_deref(), Some("portcullis diff"));
         assert_eq!(said(&["portcullis", "--upgrade"]).as_deref(), Some("--upgrade"));
-        assert_eq!(said(&["portcullis", "user", "add"]).as_deref(), Some("portcullis user"));
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! The command line: one file a command. Everything is wired together here, and nothing is
 //! decided.
 
+mod accounts;
 mod check;
 mod completions;
 mod explain;
 mod file;
 mod hash_password;
+mod import;
 mod inquiry;
+mod key;
 mod later;
 pub mod output;
 mod remote;
@@ -14,6 +17,7 @@ mod run;
 mod schema;
 pub mod test;
 mod token;
+mod user;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -48,6 +52,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Hash a password for the file
     HashPassword(hash_password::Arguments),
+    /// API keys in the store
+    Key(key::Arguments),
     /// Make a running gateway read its file again
     Reload(remote::Arguments),
     /// Serve the file; the same as no command
@@ -60,6 +66,8 @@ enum Command {
     Test(test::Arguments),
     /// Make and read tokens
     Token(token::Arguments),
+    /// Users in the store
+    User(user::Arguments),
 }
 
 /// Reads the command line, does what it says, and returns the exit code.
@@ -74,12 +82,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Completions(arguments)) => completions::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::HashPassword(arguments)) => hash_password::run(&arguments),
+        Some(Command::Key(arguments)) => key::run(&arguments),
         Some(Command::Reload(arguments)) => remote::reload(&arguments),
         Some(Command::Run(file)) => run::serve(&file.config),
         Some(Command::Schema) => schema::run(),
         Some(Command::Status(arguments)) => remote::status(&arguments),
         Some(Command::Test(arguments)) => test::run(&arguments),
         Some(Command::Token(arguments)) => token::run(&arguments),
+        Some(Command::User(arguments)) => user::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         output::complain(format_args!("{error:#}"));

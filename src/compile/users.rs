@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use super::{Input, faults::Faults, limits::Plans, roles::Roles};
 use crate::{
     config::{codes, document::Site, users::User as Written},
-    model::Secret,
-    policy::accounts::User,
+    policy::{accounts::User, password::HashKind},
 };
 
 /// Reads `users`.
@@ -84,75 +83,10 @@ fn compiled(user: &Written) -> User {
 
 fn judge_password(input: &Input<'_>, user: &Written, at: Site<'_>, faults: &mut Faults) {
     let Some(hash) = &user.password else { return };
-    if let Some(why) = malformed(&hash.0) {
+    if let Err(why) = HashKind::judge(&hash.0) {
         faults
             .fault(codes::INVALID_HASH, at, format!("the password's hash cannot be used: {why}"))
             .help("`portcullis hash-password` makes one");
     }
     input.demonstration.judge(hash.0.expose(), at, faults);
-}
-
-/// Why no password could ever match the hash, or why it would cost too much to try.
-fn malformed(hash: &Secret) -> Option<&'static str> {
-    let Ok(text) = std::str::from_utf8(hash.expose()) else { return Some("it is not text") };
-    if text.starts_with("$argon2id$") {
-        return malformed_argon2(text);
-    }
-    // `$2b$12$` and 53 characters of salt and digest.
-    let mut parts = text.split('$').skip(2);
-    let (Some(cost), Some(rest), None) = (parts.next(), parts.next(), parts.next()) else {
-        return Some("it is not `$2b$COST$…`");
-    };
-    let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'/';
-    if cost.len() != 2 || rest.len() != 53 || !rest.bytes().all(alphabet) {
-        return Some("a bcrypt hash has a cost of two digits and 53 characters");
-    }
-    match cost.parse::<u32>() {
-        Ok(4..=16) => None,
-        Ok(_) => Some("the cost is between 4 and 16"),
-        Err(_) => Some("its cost is not a number"),
-    }
-}
-
-fn malformed_argon2(text: &str) -> Option<&'static str> {
-    let Ok(hash) = argon2::PasswordHash::new(text) else {
-        return Some("it is not `$argon2id$v=19$m=…,t=…,p=…$SALT$DIGEST`");
-    };
-    if hash.hash.is_none() || hash.salt.is_none() {
-        return Some("its salt or its digest is missing");
-    }
-    let Ok(parameters) = argon2::Params::try_from(&hash) else {
-        return Some("its parameters are out of range");
-    };
-    // One check may take 256 MiB and some seconds at most.
-    let dear =
-        parameters.m_cost() > 256 << 10 || parameters.t_cost() > 16 || parameters.p_cost() > 16;
-    dear.then_some("checking it would take more than 256 MiB, 16 passes or 16 lanes")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hash_that_no_password_matches_is_malformed() {
-        let salted = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-        for text in [
-            "$2b$12$short".to_owned(),
-            format!("$2b$99${salted}"),
-            format!("$2b$1${salted}"),
-            format!("$2b$12${salted}$more"),
-            "$argon2id$v=19$m=19456,t=2,p=1".to_owned(),
-            "$argon2id$nonsense".to_owned(),
-            "$argon2id$v=19$m=4194304,t=2,p=1$7swLxdSg49RGJ4hGpnzKGQ$+bZZe7rNFmpo+Tnjn4bQFlcVhekFGCWbSs/kQqTmDS4".to_owned(),
-        ] {
-            assert!(malformed(&Secret::new(text.as_str())).is_some(), "{text}");
-        }
-        for text in [
-            format!("$2b$12${salted}"),
-            "$argon2id$v=19$m=19456,t=2,p=1$7swLxdSg49RGJ4hGpnzKGQ$+bZZe7rNFmpo+Tnjn4bQFlcVhekFGCWbSs/kQqTmDS4".to_owned(),
-        ] {
-            assert_eq!(malformed(&Secret::new(text.as_str())), None, "{text}");
-        }
-    }
 }

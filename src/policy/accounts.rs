@@ -82,6 +82,11 @@ impl Accounts {
         self.keys.get(digest)
     }
 
+    /// Whether there is an API key with this id. Looks at every key.
+    pub fn has_key(&self, id: &str) -> bool {
+        self.keys.values().any(|key| *key.id == *id)
+    }
+
     /// The kinds of hashes in use, the costliest first; never none. Of more than eight the cheapest
     /// are left out.
     pub fn kinds(&self) -> &[HashKind] {

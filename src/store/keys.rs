@@ -107,6 +107,23 @@ impl KeyChange {
     }
 }
 
+impl KeyChange {
+    /// What is changed, by name, for the audit log.
+    pub fn names(&self) -> Vec<&'static str> {
+        let Self { name, roles, permissions, plan, networks, expires, disabled } = self;
+        let named = [
+            ("name", name.is_some()),
+            ("roles", roles.is_some()),
+            ("permissions", permissions.is_some()),
+            ("plan", plan.is_some()),
+            ("networks", networks.is_some()),
+            ("expires", expires.is_some()),
+            ("disabled", disabled.is_some()),
+        ];
+        named.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect()
+    }
+}
+
 impl Store {
     /// Keeps a new key.
     ///

@@ -15,6 +15,7 @@ mod fault;
 mod families;
 mod keys;
 mod lists;
+mod minted;
 mod open;
 mod revocations;
 mod schema;
@@ -28,6 +29,7 @@ pub use audit::{Author, Entry, Logged};
 pub use families::{Family, NewFamily, Use};
 pub use fault::StoreFault;
 pub use keys::{KeyChange, NewKey, Previous, StoredKey};
+pub use minted::{MintedKey, is_intact, is_key_id};
 pub use revocations::{Revocation, RevocationKind};
 pub use users::{NewUser, PasswordSet, StoredUser, UserChange};
 

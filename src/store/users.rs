@@ -89,6 +89,20 @@ impl UserChange {
             && disabled.is_none()
     }
 
+    /// What is changed, by name, for the audit log.
+    pub fn names(&self) -> Vec<&'static str> {
+        let Self { username, password, roles, permissions, plan, disabled } = self;
+        let named = [
+            ("username", username.is_some()),
+            ("password", password.is_some()),
+            ("roles", roles.is_some()),
+            ("permissions", permissions.is_some()),
+            ("plan", plan.is_some()),
+            ("disabled", disabled.is_some()),
+        ];
+        named.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect()
+    }
+
     /// Whether everything that the user was issued ends with it.
     pub fn cuts_off(&self) -> bool {
         self.disabled == Some(true) || self.password.is_some()

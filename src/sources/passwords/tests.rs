@@ -1,9 +1,10 @@
 use std::time::Instant;
 
 use super::*;
+use crate::policy::password::Argon2;
 
 const BCRYPT: HashKind = HashKind::Bcrypt { cost: 4 };
-const ARGON2: HashKind = HashKind::Argon2id { memory: 8, passes: 1, lanes: 1, length: 32 };
+const ARGON2: HashKind = HashKind::Argon2id(Argon2 { memory: 8, passes: 1, lanes: 1, length: 32 });
 
 fn user(password: Option<&str>) -> User {
     User {
@@ -61,7 +62,7 @@ async fn the_right_password_is_right_with_every_kind_of_hash() {
 
 #[tokio::test]
 async fn a_hash_that_another_implementation_made_is_checked() {
-    // Made with the `bcrypt` and `argon2-cffi` packages of PyPI for "pässword 1".
+    // Made with the `bcrypt` and `argon2-cffi` packages of PyPI, and with Python's hashlib, for "pässword 1".
     for hash in PYTHON {
         let user = user(Some(hash));
         assert!(checked(Some(&user), "pässword 1".as_bytes(), &[]).await.0, "{hash}");
@@ -69,11 +70,14 @@ async fn a_hash_that_another_implementation_made_is_checked() {
     }
 }
 
-const PYTHON: [&str; 4] = [
+const PYTHON: [&str; 7] = [
     "$2b$05$3lcG1UJXxbHZyJZQ2Ta66u.bx58Y9M6azs8OSHLIcIPD6zUuu4/Gq",
     "$2a$05$/fSgfjT66IFw/19YWRQ08Oq8F6BB4/ktBtwH0ePJ33egGR/k97DfK",
     "$argon2id$v=19$m=64,t=1,p=2$hGfDkyW146URi6ca2HNCPQ$XT2g/5u7OhF05DeqNEYCCQ6+AeFCT13B5y8P+KphBXA",
     "$argon2id$v=19$m=32,t=2,p=1$5F5ng53VHQ4$1U+rqlxNaYPSKgqHe5BOzA",
+    "pbkdf2_sha256$1000$aSalt$4dwICtrB6HEk1whXr1DjeSsTwihc319KNwycRaaZBbc=",
+    "scrypt$aSalt$16$8$2$PU6GloIECQ/E3rrrFCR0gVJG4HLRamEL2mo8WE/BmoZGwo4q3SvF0EQ6vXPZ42rGdWSu8eDsYD+5Fj69C68NWg==",
+    "$scrypt$ln=5,r=8,p=1$YVNhbHQ$WTwNUmBh1/V0KfltbdaI3IYxSaEZuRofCQYgC7J/ruE",
 ];
 
 #[tokio::test]
@@ -99,10 +103,12 @@ async fn unknown_shut_out_and_wrong_cost_exactly_one_check_with_the_same_paramet
 
 #[tokio::test]
 async fn with_several_kinds_in_use_every_failure_costs_one_check_of_each() {
-    let kinds = [BCRYPT, ARGON2];
-    let one_each = vec![(ARGON2, 1), (BCRYPT, 1)];
+    let foreign = |index: usize| HashKind::of(&Secret::new(PYTHON[index])).unwrap();
+    let kinds = [BCRYPT, ARGON2, foreign(4), foreign(5)];
+    let one_each = vec![(ARGON2, 1), (BCRYPT, 1), (foreign(4), 1), (foreign(5), 1)];
     let (bcrypt, argon2) = (user(Some(&bcrypt_of("x"))), user(Some(&argon2_of("x"))));
-    for user in [None, Some(&bcrypt), Some(&argon2)] {
+    let (pbkdf2, scrypt) = (user(Some(PYTHON[4])), user(Some(PYTHON[5])));
+    for user in [None, Some(&bcrypt), Some(&argon2), Some(&pbkdf2), Some(&scrypt)] {
         assert_eq!(checked(user, b"y", &kinds).await, (false, one_each.clone()));
     }
     assert_eq!(checked(Some(&argon2), b"x", &kinds).await, (true, vec![(ARGON2, 1)]));

@@ -8,6 +8,7 @@ use std::{
 use ahash::RandomState;
 
 use crate::{
+    model::Secret,
     policy::{accounts::User, password::HashKind},
     store::StoredUser,
 };
@@ -39,7 +40,7 @@ impl Users {
         let user = Arc::new(User {
             subject: user.subject.into(),
             username: user.username.into(),
-            password: user.password,
+            password: user.password.filter(is_sound),
             roles: user.roles.into(),
             permissions: user.permissions.into(),
             plan: user.plan,
@@ -75,6 +76,15 @@ impl Users {
     }
 }
 
+/// Whether a hash may be checked: one that would take the machine's memory was not put there by us.
+fn is_sound(hash: &Secret) -> bool {
+    let judged = HashKind::judge(hash);
+    if let Err(why) = judged {
+        tracing::error!(event = "store_damaged", why, "a password's hash cannot be used");
+    }
+    judged.is_ok()
+}
+
 fn kind(user: &User) -> Option<HashKind> {
     user.password.as_ref().and_then(HashKind::of)
 }
@@ -82,7 +92,7 @@ fn kind(user: &User) -> Option<HashKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Secret, Timestamp};
+    use crate::model::Timestamp;
 
     fn user(subject: &str, username: &str, cost: u32) -> StoredUser {
         StoredUser {
