@@ -4,6 +4,8 @@
 
 mod harness;
 mod people;
+#[path = "../support/postgres.rs"]
+mod postgres;
 
 mod assertion;
 mod authorization;

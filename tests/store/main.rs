@@ -3,6 +3,8 @@
 mod accounts;
 mod grants;
 mod place;
+#[path = "../support/postgres.rs"]
+mod postgres;
 mod schema;
 
 /// Makes a test of a law for each database.
@@ -11,6 +13,11 @@ macro_rules! on_both {
         mod on_sqlite {
             $($(#[$doc])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $law() {
                 super::$law($crate::place::Place::sqlite()).await;
+            })+
+        }
+        mod on_postgres {
+            $($(#[$doc])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $law() {
+                super::$law($crate::place::Place::postgres()).await;
             })+
         }
     };

@@ -1,7 +1,12 @@
 //! Where a test's store is.
 
-use portcullis::{model::StoreLocation, store::Store};
+use portcullis::{
+    model::{Secret, StoreLocation},
+    store::Store,
+};
 use tempfile::TempDir;
+
+use crate::postgres::Postgres;
 
 /// A place for a store that nobody else uses.
 pub struct Place {
@@ -16,6 +21,11 @@ impl Place {
         Self { location, _folder: Some(folder) }
     }
 
+    pub fn postgres() -> Self {
+        let url = Postgres::shared().database();
+        Self { location: StoreLocation::Postgres(Secret::new(url)), _folder: None }
+    }
+
     pub async fn open(&self) -> Store {
         Store::open(&self.location).await.unwrap()
     }
@@ -24,9 +34,13 @@ impl Place {
 impl Place {
     /// Runs a statement behind the store's back.
     pub async fn run(&self, statement: &'static str) {
-        let StoreLocation::Sqlite(file) = &self.location else { panic!("a file") };
-        let path = file.display().to_string().replace('%', "%25").replace('#', "%23");
-        let url = format!("sqlite://{path}");
+        let url = match &self.location {
+            StoreLocation::Postgres(url) => String::from_utf8(url.expose().to_vec()).unwrap(),
+            StoreLocation::Sqlite(file) => {
+                let path = file.display().to_string().replace('%', "%25").replace('#', "%23");
+                format!("sqlite://{path}")
+            }
+        };
         let pool = sqlx::AnyPool::connect(&url).await.unwrap();
         sqlx::query(statement).execute(&pool).await.unwrap();
         pool.close().await;
