@@ -209,7 +209,7 @@ mod tests {
         ];
         assert_eq!(
             table(&["id", "roles", "disabled"], &rows, Colour::Never),
-            "ID           ROLES       DISABLED\n7            admin,user  no\na\\u{1b}[2J  -           yes\n"
+            "ID          ROLES       DISABLED\n7           admin,user  no\na\\u{1b}[2J  -           yes\n"
         );
     }
 }

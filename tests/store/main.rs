@@ -3,6 +3,7 @@
 mod accounts;
 mod grants;
 mod place;
+#[expect(dead_code, reason = "outages are what the gateway is tested with")]
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod schema;

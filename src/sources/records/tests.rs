@@ -73,7 +73,7 @@ fn later(records: &Records) -> Standing {
 
 #[tokio::test]
 async fn a_change_made_here_counts_at_once() {
-    let World { records, .. } = world(Duration::from_secs(600)).await;
+    let World { records, _folder, .. } = world(Duration::from_secs(600)).await;
     assert_eq!(found(&records, 1).unwrap().map(|key| key.id), None);
     records.add_user(&user("7"), &BY_TEST, at(1)).await.unwrap();
     records.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
@@ -131,7 +131,7 @@ async fn another_history_is_read_from_its_beginning() {
 
 #[tokio::test]
 async fn what_is_known_serves_for_a_while_and_what_is_not_known_is_not_answered() {
-    let World { records, .. } = world(Duration::from_secs(60)).await;
+    let World { records, _folder, .. } = world(Duration::from_secs(60)).await;
     records.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
     records.contact.failed();
     assert_eq!(records.standing(), Standing::Stale);
