@@ -228,7 +228,7 @@ impl Progress {
     }
 
     fn tell(&self, done: usize) {
-        if self.shown && (done % 500 == 0 || done == self.all) {
+        if self.shown && (done.is_multiple_of(500) || done == self.all) {
             output::tell(format_args!("\r{done} of {}", self.all));
         }
     }

@@ -9,7 +9,7 @@ use std::{
         process::CommandExt as _,
     },
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -28,7 +28,7 @@ pub struct Postgres {
     child: Mutex<Option<Child>>,
     /// Whoever reads from this ends the server and removes its folder once nobody writes any more:
     /// when this value is dropped, and when the tests end in whatever way.
-    _lease: ChildStdin,
+    lease: Child,
 }
 
 impl Postgres {
@@ -64,8 +64,8 @@ impl Postgres {
             .output()
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let script = "cat >/dev/null; kill -QUIT \"$(head -n 1 \"$0/data/postmaster.pid\")\" 2>/dev/null; sleep 1; rm -rf \"$0\"";
-        let mut lease = Command::new("sh")
+        let script = "cat >/dev/null; kill -QUIT \"$(head -n 1 \"$0/data/postmaster.pid\")\" 2>/dev/null; sleep 0.3; rm -rf \"$0\"";
+        let lease = Command::new("sh")
             .args(["-c", script])
             .arg(&folder)
             .stdin(Stdio::piped())
@@ -74,8 +74,7 @@ impl Postgres {
             .process_group(0)
             .spawn()
             .unwrap();
-        let lease = lease.stdin.take().unwrap();
-        let server = Self { folder, child: Mutex::new(None), _lease: lease };
+        let server = Self { folder, child: Mutex::new(None), lease };
         server.resume();
         server
     }
@@ -186,7 +185,8 @@ impl Drop for Postgres {
             let _ = Command::new("sh").args(["-c", &format!("kill -QUIT {}", child.id())]).status();
             let _ = child.wait();
         }
-        let _ = fs::remove_dir_all(&self.folder);
+        drop(self.lease.stdin.take());
+        let _ = self.lease.wait();
     }
 }
 

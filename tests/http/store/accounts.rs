@@ -199,7 +199,8 @@ fn text(index: u32) -> String {
 
 #[test]
 fn without_a_store_a_key_is_an_entry_for_the_file() {
-    let yaml = super::FILE.replace("store: '@STORE@'", "").replace("store_max_stale: @STALE@", "");
+    let yaml =
+        super::FILE.replace("store: '@STORE@'", "").replace("store_max_stale: '@STALE@'", "");
     let gateway = crate::harness::Gateway::with(&yaml).start();
     let made = told(&gateway, &["key", "create", "ci", "--role", "user", "--owner", "robot"], "");
     let digest = portcullis::policy::digest::Digest::of(made["key"].as_str().unwrap().as_bytes());

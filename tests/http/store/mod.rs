@@ -20,7 +20,7 @@ use crate::{
 /// A gateway with a store beside its file, in which there is one user and one key.
 const FILE: &str = r#"
 store: '@STORE@'
-store_max_stale: @STALE@
+store_max_stale: '@STALE@'
 upstreams: { app: { builtin: echo } }
 authentication:
   api_keys:
