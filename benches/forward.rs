@@ -116,6 +116,7 @@ fn forwarding() -> Forwarding {
             host: HostHeader::Preserve,
             distinguishes: Distinguishes::default(),
             timeouts,
+            tls: Default::default(),
             balance: Default::default(),
             health_check: None,
             ejection: None,

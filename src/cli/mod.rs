@@ -72,6 +72,8 @@ enum Command {
 
 /// Reads the command line, does what it says, and returns the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Libraries that speak TLS take the process's provider; the first to be installed stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let line = match CommandLine::try_parse_from(arguments) {
         Ok(line) => line,
         Err(error) => return later::explain(error),

@@ -2,6 +2,7 @@
 //! nothing: files were read and names looked up by whoever calls.
 
 mod api_keys;
+mod certificates;
 mod assertion;
 mod cors;
 mod demonstration;

@@ -3,23 +3,26 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use rustls::{
-    RootCertStore, ServerConfig,
-    crypto::ring::{self, sign::any_supported_type},
+    ServerConfig,
+    crypto::ring,
     server::{
         ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
         danger::ClientCertVerifier,
     },
     sign::CertifiedKey,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use x509_parser::{extensions::GeneralName, parse_x509_certificate};
 
-use super::{Input, faults::Faults, serving::Listen};
+use super::{
+    Input,
+    certificates::{self, Pair},
+    faults::Faults,
+    serving::Listen,
+};
 use crate::{
     config::{
         codes,
         document::Site,
-        server::{CertificateFiles, ClientAuth, ClientAuthMode, Tls},
+        server::{ClientAuth, ClientAuthMode, Tls},
         values::ListenAddress,
     },
     model::Timestamp,
@@ -91,7 +94,7 @@ fn compile(input: &Input<'_>, tls: &Tls, at: Site<'_>, faults: &mut Faults) -> O
         None => Some(None),
         Some(auth) => verifier(input, auth, at.key("client_auth"), faults).map(Some),
     };
-    let certificates = certificates(input, tls, at.key("certificates"), faults);
+    let certificates = shown(input, tls, at.key("certificates"), faults);
     let (verifier, (certificates, validities)) = (verifier?, certificates?);
     let versions = &[&rustls::version::TLS13, &rustls::version::TLS12];
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -121,26 +124,7 @@ fn verifier(
     at: Site<'_>,
     faults: &mut Faults,
 ) -> Option<Arc<dyn ClientCertVerifier>> {
-    let mut roots = RootCertStore::empty();
-    let refuse = |faults: &mut Faults, why: String| {
-        faults
-            .fault(codes::UNUSABLE_CERTIFICATE, at.key("ca"), why)
-            .help("the file holds the authorities' certificates as PEM");
-    };
-    for certificate in CertificateDer::pem_slice_iter(input.file(&auth.ca)?) {
-        let added = match certificate {
-            Ok(certificate) => roots.add(certificate).map_err(|error| error.to_string()),
-            Err(_) => Err("a PEM section is damaged".to_owned()),
-        };
-        if let Err(why) = added {
-            refuse(faults, format!("an authority cannot be used: {why}"));
-            return None;
-        }
-    }
-    if roots.is_empty() {
-        refuse(faults, "the file holds no certificate".to_owned());
-        return None;
-    }
+    let (roots, _) = certificates::authorities(input, &auth.ca, at.key("ca"), faults)?;
     let provider = Arc::new(ring::default_provider());
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
     let builder = match auth.mode {
@@ -150,13 +134,16 @@ fn verifier(
     match builder.build() {
         Ok(verifier) => Some(verifier),
         Err(error) => {
-            refuse(faults, format!("clients' certificates cannot be checked: {error}"));
+            let why = format!("clients' certificates cannot be checked: {error}");
+            faults
+                .fault(codes::UNUSABLE_CERTIFICATE, at.key("ca"), why)
+                .help(certificates::HOLDS_AUTHORITIES);
             None
         }
     }
 }
 
-fn certificates(
+fn shown(
     input: &Input<'_>,
     tls: &Tls,
     at: Site<'_>,
@@ -167,7 +154,9 @@ fn certificates(
     let mut sound = true;
     for (index, files) in tls.certificates.iter().enumerate() {
         let at = at.item(index);
-        let Some(Certificate { key, names, ends }) = certificate(input, files, at, faults) else {
+        let (cert, key) = ((&files.cert, at.key("cert")), (&files.key, at.key("key")));
+        let Some(Pair { key, names, ends, .. }) = certificates::pair(input, cert, key, faults)
+        else {
             sound = false;
             continue;
         };
@@ -192,79 +181,6 @@ fn certificates(
         all.add(key, names);
     }
     sound.then_some((all, validities))
-}
-
-/// A certificate with its key.
-struct Certificate {
-    key: Arc<CertifiedKey>,
-    /// The names that it is for, in lower case.
-    names: Vec<String>,
-    ends: Timestamp,
-}
-
-fn certificate(
-    input: &Input<'_>,
-    files: &CertificateFiles,
-    at: Site<'_>,
-    faults: &mut Faults,
-) -> Option<Certificate> {
-    let (cert, key) = (input.file(&files.cert), input.file(&files.key));
-    let (cert, key) = (cert?, key?);
-    let mut refuse = |key: &str, code: &'static str, why: String, help: &str| {
-        faults.fault(code, at.key(key), why).help(help);
-    };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(cert).collect();
-    let chain = chain.unwrap_or_default();
-    let Some((names, ends)) = chain.first().and_then(|leaf| facts(leaf)) else {
-        let help = "the file holds PEM sections `CERTIFICATE`, the server's own first";
-        let why = "the file holds no certificate that can be read".to_owned();
-        refuse("cert", codes::UNUSABLE_CERTIFICATE, why, help);
-        return None;
-    };
-    let private = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
-        let encrypted = key.windows(9).any(|word| word == b"ENCRYPTED");
-        let why = if encrypted { "the key is encrypted" } else { "the file holds no private key" };
-        why.to_owned()
-    });
-    let signing = private.and_then(|private| {
-        any_supported_type(&private)
-            .map_err(|_| "the key is of a kind that TLS has no use for".to_owned())
-    });
-    let signing = match signing {
-        Ok(signing) => signing,
-        Err(why) => {
-            let help =
-                "it is an RSA, ECDSA (P-256, P-384) or Ed25519 key as PEM, without a password";
-            refuse("key", codes::UNUSABLE_KEY, why, help);
-            return None;
-        }
-    };
-    let key = CertifiedKey::new(chain, signing);
-    match key.keys_match() {
-        // Unknown is a kind of key that cannot say its public half.
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
-        Err(_) => {
-            let why = "the key is not that of the certificate".to_owned();
-            let help = "name the key that the certificate was requested with; \
-                        the server's own certificate comes first in `cert`";
-            refuse("key", codes::UNUSABLE_KEY, why, help);
-            return None;
-        }
-    }
-    Some(Certificate { key: Arc::new(key), names, ends })
-}
-
-/// The DNS names of a certificate, and its end.
-fn facts(der: &CertificateDer<'_>) -> Option<(Vec<String>, Timestamp)> {
-    let (_, certificate) = parse_x509_certificate(der).ok()?;
-    let ends = Timestamp::from_seconds(certificate.validity().not_after.timestamp());
-    let alternatives = certificate.subject_alternative_name().ok().flatten();
-    let names = alternatives.into_iter().flat_map(|names| &names.value.general_names);
-    let names = names.filter_map(|name| match name {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-        _ => None,
-    });
-    Some((names.collect(), ends))
 }
 
 /// Certificates by the names that they are for.

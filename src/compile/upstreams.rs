@@ -1,6 +1,7 @@
 //! `upstreams`: the services behind the gateway.
 
 mod balancing;
+mod secure;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -18,7 +19,7 @@ use crate::{
         document::Site,
         upstreams::{
             Distinction, Target as WrittenTarget, Timeouts as WrittenTimeouts, Upstream as Written,
-            UpstreamSettings,
+            UpstreamSettings, UpstreamTls as WrittenTls,
         },
         values::{HostHeader as WrittenHost, TargetUrl, UpstreamRef},
     },
@@ -55,7 +56,7 @@ pub(super) fn compile<'c>(input: &'c Input<'c>, faults: &mut Faults) -> Upstream
     for (name, written) in input.config.upstreams.iter() {
         let at = sites.get(name.as_str()).copied().unwrap_or(place);
         let found = match written {
-            Written::Short(url) => upstreams.target(url, 1, at, faults).map(|target| Found {
+            Written::Short(url) => upstreams.target(url, 1, None, at, faults).map(|target| Found {
                 upstream: Arc::new(plain(name.clone(), Service::Targets(vec![target]))),
                 timeouts: WrittenTimeouts::default(),
             }),
@@ -92,9 +93,10 @@ impl Upstreams<'_> {
                 self.known.get(name)
             }
             UpstreamRef::Url(url) => {
-                let name = UpstreamName::from(format!("http://{}", url.authority));
+                let scheme = if url.secure { "https" } else { "http" };
+                let name = UpstreamName::from(format!("{scheme}://{}", url.authority));
                 if !self.known.contains_key(&name) {
-                    let target = self.target(url, 1, at, faults)?;
+                    let target = self.target(url, 1, None, at, faults)?;
                     let upstream = Arc::new(plain(name.clone(), Service::Targets(vec![target])));
                     let found = Found { upstream, timeouts: WrittenTimeouts::default() };
                     self.known.insert(name.clone(), found);
@@ -128,6 +130,10 @@ impl Upstreams<'_> {
         };
         balancing::settle(&mut upstream, settings, at, faults);
         judge_timeouts(&settings.timeouts, at.key("timeouts"), faults);
+        if let Some(written) = &settings.tls {
+            let tls = secure::compile(self.input, written, at.key("tls"), faults);
+            upstream.tls = tls.map(Arc::new)?;
+        }
         upstream.service = self.service(name, settings, at, faults)?;
         Some(Found { upstream: Arc::new(upstream), timeouts: settings.timeouts })
     }
@@ -142,7 +148,14 @@ impl Upstreams<'_> {
         match (settings.builtin, settings.targets.as_deref()) {
             (Some(_), None) => Some(Service::Echo),
             (None, Some(targets)) => {
-                self.targets(targets, at.key("targets"), faults).map(Service::Targets)
+                let targets = self.targets(targets, settings, at.key("targets"), faults)?;
+                let in_clear = targets.iter().all(|target| target.secure.is_none());
+                if settings.tls.is_some() && in_clear {
+                    faults
+                        .fault(codes::CONTRADICTION, at.key("tls"), "no target speaks TLS")
+                        .help("write the targets' URLs with `https`, or remove `tls`");
+                }
+                Some(Service::Targets(targets))
             }
             (None, None) => {
                 faults
@@ -166,6 +179,7 @@ impl Upstreams<'_> {
     fn targets(
         &self,
         written: &[WrittenTarget],
+        settings: &UpstreamSettings,
         at: Site<'_>,
         faults: &mut Faults,
     ) -> Option<Vec<Target>> {
@@ -180,7 +194,7 @@ impl Upstreams<'_> {
                     .help("give a target a larger share by its `weight`");
                 sound = false;
             }
-            match self.target(url, target.weight(), at, faults) {
+            match self.target(url, target.weight(), settings.tls.as_ref(), at, faults) {
                 Some(target) => targets.push(target),
                 None => sound = false,
             }
@@ -193,6 +207,7 @@ impl Upstreams<'_> {
         &self,
         url: &TargetUrl,
         weight: u32,
+        tls: Option<&WrittenTls>,
         at: Site<'_>,
         faults: &mut Faults,
     ) -> Option<Target> {
@@ -210,7 +225,8 @@ impl Upstreams<'_> {
             }
         }
         let name = name_of(url).map(|name| (name, url.port));
-        Some(Target { authority: url.authority.clone(), addresses, name, weight })
+        let secure = secure::name(url, tls);
+        Some(Target { authority: url.authority.clone(), addresses, name, weight, secure })
     }
 
     /// The addresses of a target: its own if it is one, both loopback addresses for `localhost`
@@ -288,6 +304,7 @@ fn plain(name: UpstreamName, service: Service) -> Upstream {
         host: HostHeader::Preserve,
         distinguishes: Distinguishes::default(),
         timeouts: Timeouts::default(),
+        tls: Arc::default(),
         balance: Balance::default(),
         health_check: None,
         ejection: None,

@@ -82,6 +82,7 @@ codes! {
     UNSET_VARIABLE = "unset-variable": "An environment variable is not set.";
     UNUSABLE_CERTIFICATE = "unusable-certificate": "A certificate cannot be used, or nobody will ever be shown it.";
     UNUSABLE_KEY = "unusable-key": "A key or secret cannot be used.";
+    UNVERIFIED_UPSTREAM = "unverified-upstream": "An upstream's certificate is not checked. A warning.";
     WRONG_TYPE = "wrong-type": "A value is of another type than its key wants.";
     YAML_SYNTAX = "yaml-syntax": "The text is not YAML.";
     YAML_TAB = "yaml-tab": "A line is indented with a tab.";

@@ -1,4 +1,4 @@
-//! What later versions bring. It is refused by name, never ignored: whoever writes `tls` must not
+//! What later versions bring. It is refused by name, never ignored: whoever writes `http2` must not
 //! end up without.
 
 /// What a later version brings.
@@ -35,7 +35,6 @@ const LATER: &[(&str, Later)] = &[
     ("upstreams.*.limits", Later::Key),
     ("upstreams.*.protocol", Later::Word("http2")),
     ("upstreams.*.slow_start", Later::Key),
-    ("upstreams.*.tls", Later::Key),
 ];
 
 /// Whether a later version knows this key.
@@ -61,8 +60,8 @@ mod tests {
 
     #[test]
     fn a_star_is_any_one_key() {
-        assert!(brings_key(&["upstreams", "app", "tls"]));
-        assert!(!brings_key(&["upstreams", "tls"]));
+        assert!(brings_key(&["upstreams", "app", "limits"]));
+        assert!(!brings_key(&["upstreams", "limits"]));
         assert!(!brings_key(&["upstreams", "app", "timeouts"]));
         assert!(brings_word(&["upstreams", "app", "protocol"], "http2"));
     }

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::{
-    HashKey, HostHeader, OneOrMany, Percent, Period, ProbePath, Status, TargetUrl,
+    FilePath, HashKey, HostHeader, OneOrMany, Percent, Period, ProbePath, ServerName, Status,
+    TargetUrl,
 };
 
 /// A service behind the gateway: its URL, or its settings.
@@ -28,6 +29,8 @@ pub struct UpstreamSettings {
     pub targets: Option<Vec<Target>>,
     /// Which of them a request goes to. Default: `round_robin`.
     pub load_balance: Option<LoadBalance>,
+    /// How it is spoken to by TLS, where a target's URL is `https`.
+    pub tls: Option<UpstreamTls>,
     /// The protocol spoken to it. Default: `http1`.
     pub protocol: Option<Protocol>,
     /// The `Host` it is sent: `preserve` is the client's, `target` that of the URL, anything else
@@ -44,6 +47,29 @@ pub struct UpstreamSettings {
     pub ejection: Option<Ejection>,
     /// Tries a request again that failed, at another target if there is one; absent is never.
     pub retries: Option<Retries>,
+}
+
+/// How an upstream is spoken to by TLS. Its files are read again when they change.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpstreamTls {
+    /// PEM: the authorities that its certificate may be signed by. Default: those of the system.
+    pub ca: Option<FilePath>,
+    /// The name that it is asked for, and that its certificate must be for. Default: that of the
+    /// target's URL.
+    pub sni: Option<ServerName>,
+    /// PEM: the certificate that the gateway shows, and what leads from it to an authority.
+    pub client_cert: Option<FilePath>,
+    /// PEM: its private key, not encrypted.
+    pub client_key: Option<FilePath>,
+    /// Whether its certificate is checked. `false` trusts whoever answers.
+    pub verify: bool,
+}
+
+impl Default for UpstreamTls {
+    fn default() -> Self {
+        Self { ca: None, sni: None, client_cert: None, client_key: None, verify: true }
+    }
 }
 
 /// Which target a request goes to.

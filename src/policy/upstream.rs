@@ -1,11 +1,11 @@
 //! The service behind a route, as data.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::HeaderName;
 
 use super::route::Distinguishes;
-use crate::model::UpstreamName;
+use crate::model::{Secret, UpstreamName};
 
 /// A service behind the gateway.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Upstream {
     pub distinguishes: Distinguishes,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// How it is spoken to by TLS, at targets that are.
+    pub tls: Arc<UpstreamTls>,
     /// Which of its targets a request goes to.
     pub balance: Balance,
     /// How its targets are asked whether they are well.
@@ -60,6 +62,31 @@ pub struct Target {
     pub name: Option<(String, u16)>,
     /// Its share of the requests, against that of the others.
     pub weight: u32,
+    /// The name to ask for by TLS, and to find in its certificate; absent in clear.
+    pub secure: Option<Arc<str>>,
+}
+
+/// How an upstream is spoken to by TLS.
+#[derive(Clone, Debug, Default)]
+pub struct UpstreamTls {
+    /// The authorities that its certificate may be signed by, as DER; those of the system if
+    /// absent.
+    pub authorities: Option<Vec<Vec<u8>>>,
+    /// What the gateway shows.
+    pub identity: Option<Identity>,
+    /// Whether its certificate is not checked.
+    pub unverified: bool,
+    /// Different for different terms: connections are shared by nobody who has others.
+    pub fingerprint: u64,
+}
+
+/// A certificate with its key, as DER.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The certificate, and what leads from it to an authority.
+    pub chain: Vec<Vec<u8>>,
+    /// Its private key.
+    pub key: Secret,
 }
 
 /// Which target a request goes to.

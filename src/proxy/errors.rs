@@ -5,8 +5,8 @@ use pingora::{
     Error, ErrorSource,
     ErrorType::{
         ConnectError, ConnectNoRoute, ConnectRefused, ConnectTimedout, ConnectionClosed,
-        InvalidHTTPHeader, ReadError, ReadTimedout, SocketError, TLSHandshakeTimedout, WriteError,
-        WriteTimedout,
+        InvalidCert, InvalidHTTPHeader, ReadError, ReadTimedout, SocketError, TLSHandshakeFailure,
+        TLSHandshakeTimedout, WriteError, WriteTimedout,
     },
 };
 
@@ -43,9 +43,8 @@ pub(super) fn judge(error: &Error, exchange: &mut Exchange) -> Failure {
             ConnectTimedout | ReadTimedout | TLSHandshakeTimedout | WriteTimedout => {
                 Denial::UpstreamTimeout
             }
-            ConnectNoRoute | ConnectRefused | ConnectError | SocketError => {
-                Denial::UpstreamError { why: "no connection" }
-            }
+            ConnectNoRoute | ConnectRefused | ConnectError | InvalidCert | SocketError
+            | TLSHandshakeFailure => Denial::UpstreamError { why: "no connection" },
             _ => Denial::UpstreamError { why: "a broken response" },
         }),
         ErrorSource::Downstream => match error.etype() {

@@ -55,11 +55,12 @@ pub const CHATTY: &[&str] =
 /// The phases of a request, as pingora calls them.
 struct Phases {
     gateway: Arc<Gateway>,
+    prepared: peer::Prepared,
 }
 
 impl Phases {
-    const fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway }
+    fn new(gateway: Arc<Gateway>) -> Self {
+        Self { gateway, prepared: peer::Prepared::default() }
     }
 
     /// While the gateway drains, every answer is the last on its connection, and says so: a client
@@ -151,8 +152,10 @@ impl ProxyHttp for Phases {
         let Some(admitted) = exchange.on_its_way() else {
             return Err(Error::explain(ErrorType::InternalError, "no permit"));
         };
-        let found = admitted.forwarding().zip(address);
-        let found = found.map(|(one, address)| peer::at(address, &one.timeouts, &one.upstream));
+        let found = admitted.forwarding().zip(admitted.target()).zip(address);
+        let found = found.map(|((one, target), address)| {
+            peer::at(address, target, &one.timeouts, &one.upstream, &self.prepared)
+        });
         let Some(peer) = found else {
             admitted.failed = Some(Denial::NoUpstream);
             return Err(Error::explain(ErrorType::InternalError, "no address"));
@@ -172,6 +175,8 @@ impl ProxyHttp for Phases {
         exchange: &mut Exchange,
         mut error: Box<Error>,
     ) -> Box<Error> {
+        // A handshake that failed is no fault of ours.
+        error.as_up();
         let target = exchange.leave().map_or(0, exchange::Admitted::target_place);
         settle::unanswered(exchange, target, &error);
         error.set_retry(exchange.pass_over_address(session));

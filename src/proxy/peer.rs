@@ -1,10 +1,15 @@
 //! Where an admitted request goes. Only a permit leads here.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use pingora::{protocols::TcpKeepalive, upstreams::peer::HttpPeer};
+use parking_lot::RwLock;
+use pingora::{
+    protocols::{TcpKeepalive, tls::CaType},
+    upstreams::peer::HttpPeer,
+    utils::tls::{CertKey, WrappedX509, parse_x509},
+};
 
-use crate::policy::upstream::{Timeouts, Upstream};
+use crate::policy::upstream::{Target, Timeouts, Upstream, UpstreamTls};
 
 /// How long an upstream's connection is kept without a request: shorter than the five seconds
 /// after which common application servers close theirs, so that none is closed under a request.
@@ -14,11 +19,65 @@ const KEPT: Duration = Duration::from_secs(4);
 /// that; this holds where the client's connection cannot be watched because it sent ahead.
 const SILENCE: Duration = Duration::from_secs(600);
 
-/// The peer at an address.
-pub(super) fn at(address: SocketAddr, timeouts: &Timeouts, upstream: &Upstream) -> HttpPeer {
+/// Terms of TLS in the form that pingora wants, made once.
+#[derive(Default)]
+pub(super) struct Prepared(RwLock<HashMap<u64, Terms>>);
+
+#[derive(Clone, Default)]
+struct Terms {
+    authorities: Option<Arc<CaType>>,
+    identity: Option<Arc<CertKey>>,
+}
+
+/// Terms that are kept; more than that are left from files that are no longer live.
+const MOST: usize = 256;
+
+impl Prepared {
+    fn terms(&self, tls: &UpstreamTls) -> Terms {
+        if tls.authorities.is_none() && tls.identity.is_none() {
+            return Terms::default();
+        }
+        if let Some(known) = self.0.read().get(&tls.fingerprint) {
+            return known.clone();
+        }
+        let authority = |der: &Vec<u8>| WrappedX509::new(der.clone(), parse_x509);
+        let terms = Terms {
+            authorities: tls.authorities.as_ref().map(|all| all.iter().map(authority).collect()),
+            identity: tls.identity.as_ref().map(|identity| {
+                Arc::new(CertKey::new(identity.chain.clone(), identity.key.expose().to_vec()))
+            }),
+        };
+        let mut known = self.0.write();
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(tls.fingerprint, terms.clone());
+        terms
+    }
+}
+
+/// The peer at an address of this target.
+pub(super) fn at(
+    address: SocketAddr,
+    target: &Target,
+    timeouts: &Timeouts,
+    upstream: &Upstream,
+    prepared: &Prepared,
+) -> HttpPeer {
     // Routes share connections, and none may be given up sooner than its route expects.
     let stalled = timeouts.response.max(upstream.timeouts.response);
-    let mut peer = HttpPeer::new(address, false, String::new());
+    let name = target.secure.as_deref().unwrap_or_default();
+    let mut peer = HttpPeer::new(address, target.secure.is_some(), name.to_owned());
+    if target.secure.is_some() {
+        let tls = &upstream.tls;
+        let terms = prepared.terms(tls);
+        peer.options.ca = terms.authorities;
+        peer.client_cert_key = terms.identity;
+        peer.options.verify_cert = !tls.unverified;
+        peer.options.verify_hostname = !tls.unverified;
+        // Whom a connection was checked against is no part of what pingora shares it by.
+        peer.group_key = tls.fingerprint;
+    }
     let options = &mut peer.options;
     options.connection_timeout = Some(timeouts.connect);
     options.total_connection_timeout = Some(timeouts.connect);

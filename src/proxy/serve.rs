@@ -99,9 +99,12 @@ fn proxy(gateway: &Arc<Gateway>) -> HttpProxy<Phases> {
         threads: 1,
         upstream_keepalive_pool_size: POOL,
         max_retries: TRIES,
-        // No upstream is spoken to by TLS, and an absent store of certificates is no reason not to
-        // start.
-        ca_file: Some("/dev/null".to_owned()),
+        // The system's authorities are for upstreams without any of their own. That there are none
+        // is no reason not to start: such an upstream is then not believed.
+        ca_file: rustls_native_certs::load_native_certs()
+            .certs
+            .is_empty()
+            .then(|| "/dev/null".to_owned()),
         ..ServerConf::default()
     };
     let mut proxy = HttpProxy::new(Phases::new(gateway.clone()), Arc::new(conf));

@@ -30,4 +30,5 @@ mod sse;
 mod store;
 mod tls;
 mod twin;
+mod upstream_tls;
 mod websocket;

@@ -1,8 +1,10 @@
 use std::path::Path;
 
 use rcgen::{CertificateParams, KeyPair};
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 
-use super::*;
+use super::{certificates::facts, *};
 use crate::config::load;
 
 /// A certificate for these names and its key, as PEM.

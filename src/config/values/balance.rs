@@ -1,6 +1,6 @@
-//! What upstreams are balanced by, and probed with.
+//! What upstreams are balanced by, probed with and called.
 
-use super::{Header, ValueFault, Written, written};
+use super::{Header, ValueFault, Written, http::is_host, written};
 
 /// What requests are told apart by where each kind has its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,24 @@ impl Written for ProbePath {
     }
 }
 
-written!(HashKey, Percent, ProbePath);
+/// What a server is called in a TLS handshake: a host without a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerName(pub String);
+
+impl Written for ServerName {
+    const FORMAT: &'static str = "server-name";
+    const EXPECTS: &'static str = "a host such as `billing.internal`";
+
+    fn read(text: &str) -> Result<Self, ValueFault> {
+        // An empty name would switch every check off.
+        if text.contains([':', '[']) || !is_host(text) {
+            return Err(ValueFault::malformed());
+        }
+        Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+written!(HashKey, Percent, ProbePath, ServerName);
 
 #[cfg(test)]
 mod tests {

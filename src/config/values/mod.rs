@@ -14,7 +14,7 @@ mod text;
 mod time;
 mod url;
 
-pub use balance::{HashKey, Percent, ProbePath};
+pub use balance::{HashKey, Percent, ProbePath, ServerName};
 pub use collections::{List, Named, OneOrMany, Switch};
 pub use enums::{Algorithm, AuthMethod, HostHeader, LimitKey, PasswordHash, TokenPlace, Workers};
 pub use http::{Header, HeaderText, HostPattern, Method, Origin, RequestPath, Status};

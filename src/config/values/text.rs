@@ -123,6 +123,7 @@ pub const RULES: &[Rule] = &[
     rule::<super::ProbePath>(),
     rule::<super::RealmText>(),
     rule::<super::RequestPath>(),
+    rule::<super::ServerName>(),
     rule::<super::Sha256Hex>(),
     rule::<super::Size>(),
     rule::<super::StoreUrl>(),

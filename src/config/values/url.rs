@@ -7,13 +7,15 @@ use super::{
 };
 use crate::model::UpstreamName;
 
-/// One address of an upstream: `http://host:port`.
+/// One address of an upstream: `http://host:port` or `https://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TargetUrl {
     /// A host name or an address; IPv6 without brackets.
     pub host: String,
-    /// The port; 80 if the URL has none.
+    /// The port; 80 if the URL has none, 443 with `https`.
     pub port: u16,
+    /// Whether it is reached by TLS.
+    pub secure: bool,
     /// `host` or `host:port` as written: what a `Host` header would say.
     pub authority: String,
 }
@@ -30,11 +32,11 @@ impl Written for TargetUrl {
                 _ => fault,
             });
         };
-        match scheme {
-            "http" => {}
-            "https" => return Err(ValueFault::not_available("an `https` upstream")),
-            _ => return Err(ValueFault::because("an upstream is reached by `http`")),
-        }
+        let secure = match scheme {
+            "http" => false,
+            "https" => true,
+            _ => return Err(ValueFault::because("an upstream is reached by `http` or `https`")),
+        };
         if rest.contains('@') {
             return Err(ValueFault::because(
                 "a URL with a username or password in it is not sent on",
@@ -51,7 +53,8 @@ impl Written for TargetUrl {
         }
         Ok(Self {
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-            port: port.unwrap_or(80),
+            port: port.unwrap_or(if secure { 443 } else { 80 }),
+            secure,
             authority: authority.to_owned(),
         })
     }
@@ -108,9 +111,12 @@ mod tests {
     }
 
     #[test]
-    fn an_https_target_is_not_available() {
-        let fault = TargetUrl::read("https://app").unwrap_err();
-        assert_eq!(fault.code, crate::config::codes::NOT_AVAILABLE);
+    fn an_https_target_has_a_port_of_its_own() {
+        let target = TargetUrl::read("https://app").unwrap();
+        assert!(target.secure);
+        assert_eq!(target.port, 443);
+        assert_eq!(TargetUrl::read("https://app:8443").unwrap().port, 8443);
+        assert!(!TargetUrl::read("http://app").unwrap().secure);
     }
 
     #[test]

@@ -2,13 +2,16 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::header;
+use reqwest::{Certificate, ClientBuilder, Identity};
+use rustls_pki_types::PrivateKeyDer;
 use tokio::{net::TcpStream, time};
 
 use super::Pool;
 use crate::{
     gateway::Gateway,
-    policy::upstream::{HealthCheck, Probe, Target},
+    policy::upstream::{HealthCheck, Probe, Target, UpstreamTls},
 };
 
 /// Asks the targets of what is live now, until something else is.
@@ -44,13 +47,6 @@ async fn follow(
     target: Target,
     check: HealthCheck,
 ) {
-    let client = match client(&check) {
-        Ok(client) => client,
-        Err(error) => {
-            tracing::error!(event = "no_health_check", upstream = %pool.upstream().name, %error);
-            return;
-        }
-    };
     let mut turns = time::interval(check.interval);
     turns.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     loop {
@@ -61,7 +57,7 @@ async fn follow(
         }
         let addresses = snapshot.names().addresses(&target);
         drop(snapshot);
-        let asked = ask(&client, &target, &addresses, &check.probe);
+        let asked = ask(&pool.upstream().tls, &target, &addresses, &check);
         let answer = time::timeout(check.timeout, asked).await;
         let wrong = match answer {
             Ok(Ok(())) => None,
@@ -79,35 +75,27 @@ async fn follow(
     }
 }
 
-fn client(check: &HealthCheck) -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .pool_max_idle_per_host(0)
-        .connect_timeout(check.timeout)
-        .timeout(check.timeout + Duration::from_secs(1))
-        .build()
-}
-
 /// Asks the first of a target's addresses that can be connected to.
 ///
 /// # Errors
 /// What is wrong with it.
 async fn ask(
-    client: &reqwest::Client,
+    tls: &UpstreamTls,
     target: &Target,
     addresses: &[SocketAddr],
-    probe: &Probe,
+    check: &HealthCheck,
 ) -> Result<(), String> {
     let mut wrong = "its name has no address".to_owned();
     for address in addresses {
-        let answer = match probe {
+        let answer = match &check.probe {
             Probe::Tcp => connect(*address).await,
-            Probe::Http { path, expect } => match get(client, target, *address, path).await {
-                Ok(status) if expect.contains(&status) => Ok(()),
-                Ok(status) => return Err(format!("it answered with {status}")),
-                Err(why) => Err(why),
-            },
+            Probe::Http { path, expect } => {
+                match get(tls, target, *address, path, check.timeout).await {
+                    Ok(status) if expect.contains(&status) => Ok(()),
+                    Ok(status) => return Err(format!("it answered with {status}")),
+                    Err(error) => Err(innermost(&error)),
+                }
+            }
         };
         match answer {
             Ok(()) => return Ok(()),
@@ -122,23 +110,72 @@ async fn connect(address: SocketAddr) -> Result<(), String> {
 }
 
 async fn get(
-    client: &reqwest::Client,
+    tls: &UpstreamTls,
     target: &Target,
     address: SocketAddr,
     path: &str,
-) -> Result<u16, String> {
+    timeout: Duration,
+) -> reqwest::Result<u16> {
+    let mut client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(0)
+        .timeout(timeout);
+    let url = match target.secure.as_deref() {
+        None => {
+            // No authority is needed, and those of the system take time to read.
+            client = client.tls_certs_only([]);
+            format!("http://{address}{path}")
+        }
+        Some(name) => {
+            client = secured(client, tls)?.resolve(name, address);
+            // An address of IPv6 stands in brackets.
+            let name = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
+            format!("https://{name}:{}{path}", address.port())
+        }
+    };
     let request = client
-        .get(format!("http://{address}{path}"))
+        .build()?
+        .get(url)
         .header(header::HOST, &target.authority)
         .header(header::USER_AGENT, concat!("portcullis/", env!("CARGO_PKG_VERSION")));
-    let answer = request.send().await.map_err(|error| {
-        let cause: &dyn std::error::Error = &error;
-        // The innermost says what the system said.
-        let mut cause = cause;
-        while let Some(inner) = cause.source() {
-            cause = inner;
+    Ok(request.send().await?.status().as_u16())
+}
+
+/// As requests of clients go to the target.
+fn secured(mut client: ClientBuilder, tls: &UpstreamTls) -> reqwest::Result<ClientBuilder> {
+    if let Some(authorities) = &tls.authorities {
+        let certificates = authorities.iter().map(|der| Certificate::from_der(der));
+        client = client.tls_certs_only(certificates.collect::<reqwest::Result<Vec<_>>>()?);
+    }
+    if let Some(identity) = &tls.identity {
+        let mut text = String::new();
+        for certificate in &identity.chain {
+            pem(&mut text, "CERTIFICATE", certificate);
         }
-        cause.to_string()
-    })?;
-    Ok(answer.status().as_u16())
+        let label = match PrivateKeyDer::try_from(identity.key.expose()) {
+            Ok(PrivateKeyDer::Pkcs1(_)) => "RSA PRIVATE KEY",
+            Ok(PrivateKeyDer::Sec1(_)) => "EC PRIVATE KEY",
+            Ok(_) | Err(_) => "PRIVATE KEY",
+        };
+        pem(&mut text, label, identity.key.expose());
+        client = client.identity(Identity::from_pem(text.as_bytes())?);
+    }
+    Ok(if tls.unverified { client.tls_danger_accept_invalid_certs(true) } else { client })
+}
+
+fn pem(text: &mut String, label: &str, der: &[u8]) {
+    let base64 = STANDARD.encode(der);
+    for part in ["-----BEGIN ", label, "-----\n", &base64, "\n-----END ", label, "-----\n"] {
+        text.push_str(part);
+    }
+}
+
+/// What the system or the library beneath said.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }

@@ -19,7 +19,7 @@ pub use gateway::{Gateway, PORTS, Setting};
 pub use raw::Raw;
 pub use recorder::{After, Recorder};
 pub use socket::Socket;
-pub use tls::{Authority, Guest, Identity};
+pub use tls::{Authority, Guest, Identity, Secured};
 
 /// How long anything may take before the test fails. Long, because the machine may be busy; no test waits it out.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,14 +2,18 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
-    sync::Arc,
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+    server::WebPkiClientVerifier,
 };
 
 use super::{PATIENCE, Raw};
@@ -57,6 +61,97 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.0).unwrap();
         Identity { cert: cert.pem(), key: key.serialize_pem() }
+    }
+}
+
+/// An application that speaks TLS alone, and answers with what it saw of the handshake: the name that it was asked for, and
+/// whether it was shown a certificate.
+pub struct Secured {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<String>>>,
+    handshakes: Arc<AtomicUsize>,
+}
+
+impl Secured {
+    /// `clients` is who signs the certificates that it asks for, if it does.
+    pub fn start(identity: &Identity, clients: Option<&Authority>) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone());
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(clients) => {
+                let mut roots = RootCertStore::empty();
+                roots
+                    .add(CertificateDer::from_pem_slice(clients.pem().as_bytes()).unwrap())
+                    .unwrap();
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                builder.with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap())
+            }
+        };
+        let cert = CertificateDer::from_pem_slice(identity.cert.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+        let config = Arc::new(builder.with_single_cert(vec![cert], key).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let secured = Self {
+            address: listener.local_addr().unwrap(),
+            requests: Arc::default(),
+            handshakes: Arc::default(),
+        };
+        let (requests, handshakes) = (secured.requests.clone(), secured.handshakes.clone());
+        std::thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                let connection = ServerConnection::new(config.clone()).unwrap();
+                let (requests, handshakes) = (requests.clone(), handshakes.clone());
+                std::thread::spawn(move || {
+                    // Whoever refuses the certificate ends it here.
+                    let _ =
+                        Self::serve(StreamOwned::new(connection, socket), &requests, &handshakes);
+                });
+            }
+        });
+        secured
+    }
+
+    fn serve(
+        mut stream: StreamOwned<ServerConnection, TcpStream>,
+        requests: &Mutex<Vec<String>>,
+        handshakes: &AtomicUsize,
+    ) -> io::Result<()> {
+        stream.conn.complete_io(&mut stream.sock)?;
+        handshakes.fetch_add(1, Ordering::SeqCst);
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while stream.read(&mut byte)? == 1 {
+            head.extend(byte);
+            if head.ends_with(b"\r\n\r\n") {
+                requests
+                    .lock()
+                    .unwrap()
+                    .push(String::from_utf8(std::mem::take(&mut head)).unwrap());
+                let name = stream.conn.server_name().unwrap_or("nobody");
+                let shown = stream.conn.peer_certificates().is_some();
+                let body = format!("{name} {shown}");
+                let length = body.len();
+                write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}")?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The heads of what it was asked.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// Handshakes that came to their end.
+    pub fn handshakes(&self) -> usize {
+        self.handshakes.load(Ordering::SeqCst)
     }
 }
 

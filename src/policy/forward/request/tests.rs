@@ -50,6 +50,7 @@ fn forwarding(headers: HeaderTerms) -> Forwarding {
             host: HostHeader::Preserve,
             distinguishes: Distinguishes::default(),
             timeouts: Timeouts::default(),
+            tls: Default::default(),
             balance: Default::default(),
             health_check: None,
             ejection: None,
@@ -397,6 +398,7 @@ fn the_host_is_the_clients_the_targets_or_a_literal() {
             addresses: vec![],
             name: None,
             weight: 1,
+            secure: None,
         }])
     };
     assert_eq!(host(HostHeader::Preserve, target()), "api.example.com");
