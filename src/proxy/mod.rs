@@ -14,6 +14,7 @@ mod guarded;
 mod journey;
 pub mod listen;
 mod onward;
+mod patient;
 mod peer;
 mod progress;
 mod reply;
@@ -149,6 +150,7 @@ impl ProxyHttp for Phases {
         exchange: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
         let address = exchange.next_address(session);
+        let websocket = exchange.head.as_ref().is_some_and(|head| head.websocket);
         let Some(admitted) = exchange.on_its_way() else {
             return Err(Error::explain(ErrorType::InternalError, "no permit"));
         };
@@ -156,6 +158,7 @@ impl ProxyHttp for Phases {
         let found = found.map(|((one, target), address)| {
             peer::at(address, target, &one.timeouts, &one.upstream, &self.prepared)
         });
+        let found = found.map(|peer| if websocket { peer::for_websocket(peer) } else { peer });
         let Some(peer) = found else {
             admitted.failed = Some(Denial::NoUpstream);
             return Err(Error::explain(ErrorType::InternalError, "no address"));

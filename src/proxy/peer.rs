@@ -9,6 +9,7 @@ use pingora::{
     utils::tls::{CertKey, WrappedX509, parse_x509},
 };
 
+use super::patient::Patience;
 use crate::policy::upstream::{Target, Timeouts, Upstream, UpstreamTls};
 
 /// How long an upstream's connection is kept without a request: shorter than the five seconds
@@ -85,6 +86,14 @@ pub(super) fn at(
     options.write_timeout = Some(timeouts.response);
     options.idle_timeout = Some(KEPT);
     options.tcp_keepalive = Some(keepalive(stalled));
+    peer
+}
+
+/// The same for the handshake of a WebSocket: a connection of its own, made with patience.
+pub(super) fn for_websocket(mut peer: HttpPeer) -> HttpPeer {
+    peer.options.custom_l4 = Some(Arc::new(Patience));
+    // None that is kept for other requests is taken.
+    peer.group_key = !peer.group_key;
     peer
 }
 

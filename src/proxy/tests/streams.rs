@@ -100,6 +100,37 @@ async fn a_web_socket_passes_bytes_both_ways() {
     assert_eq!(client.until(|bytes| bytes.len() >= 4).await, b"ping");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_web_socket_stands_however_soon_it_is_answered() {
+    let hasty = upstream(|mut client: Client| async move {
+        client
+            .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .await;
+        client.head().await;
+        let said = client.until(|bytes| bytes.len() >= 4).await;
+        client.send(said).await;
+        client.closed().await;
+    })
+    .await;
+    let gateway = run(&leading_to(hasty)).await;
+    // That the answer is there before the gateway looks for it is a matter of chance each time.
+    for _ in 0..30 {
+        let mut clients = tokio::task::JoinSet::new();
+        for _ in 0..10 {
+            let mut client = gateway.connect().await;
+            clients.spawn(async move {
+                client.send(HANDSHAKE).await;
+                assert!(client.head().await.starts_with("HTTP/1.1 101"));
+                client.send("ping").await;
+                assert_eq!(client.until(|bytes| bytes.len() >= 4).await, b"ping");
+            });
+        }
+        while let Some(ended) = clients.join_next().await {
+            ended.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn bytes_behind_a_handshake_wait_for_the_101() {
     let (seen, mut heads) = tokio::sync::mpsc::channel(1);
