@@ -48,7 +48,7 @@ fn ten_faults_in_ten_sections_are_ten_diagnostics() {
 server: { drain_delay: 5 }
 admin: { listen: localhost:9090 }
 log: { level: verbose }
-upstreams: { app: https://app.internal }
+upstreams: { app: ftp://app.internal }
 authentication: { api_keys: { reject_status: 404 } }
 users: [{ usrname: alice }]
 roles: { admin: { permissions: ['a b'] } }
@@ -60,7 +60,7 @@ routes: [{ match: { path: /, methods: [get] }, timeouts: { response: 1 s } }]
     1:24 invalid-value a duration needs a unit | write the unit too: `ms`, `s`, `m`, `h` or `d`
     2:18 invalid-value expected an address and a port such as `0.0.0.0:8080` or `[::]:8080`, found `localhost:9090` | write `127.0.0.1:9090`
     3:15 invalid-value expected `error`, `warn`, `info`, `debug` or `trace`, found `verbose`
-    4:19 not-available an `https` upstream is not available in this version
+    4:19 invalid-value an upstream is reached by `http` or `https`
     5:46 invalid-value expected `401` or `403`, found 404
     6:11 unknown-key unknown key `usrname` | did you mean `username`?
     7:33 invalid-value a permission is visible ASCII without spaces, `"` and `\`
@@ -323,7 +323,6 @@ fn what_a_later_version_brings_is_refused_by_name() {
         "server: { limits: { connections: 5 } }",
         "tracing: { sample: 1 }",
         "upstreams: { app: { targets: [http://a], protocol: http2 } }",
-        "upstreams: { app: { targets: [https://a] } }",
         "authentication: { jwt: { a: { algorithms: [RS256], discovery: true } } }",
         "authentication: { jwt: { a: { algorithms: [RS256], claims: { preset: x } } } }",
         "authentication: { jwt: { a: { algorithms: [RS256], take_from: [cookie:a] } } }",
