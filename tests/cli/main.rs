@@ -99,6 +99,17 @@ fn explain_fails_on_what_it_cannot_judge() {
 }
 
 #[test]
+fn explain_says_where_the_file_asks_for_an_endpoint_of_the_gateways_own() {
+    let served = run(&["explain", "POST", "/auth/token", "--format", "json"], "");
+    assert_eq!(served.status.code(), Some(0), "{}{}", out(&served), err(&served));
+    let told: Value = serde_json::from_slice(&served.stdout).unwrap();
+    let file = std::fs::read_to_string("gateway.yaml").unwrap();
+    let line = told["line"].as_u64().unwrap();
+    let written = file.lines().nth(usize::try_from(line).unwrap() - 1).unwrap();
+    assert_eq!(written.trim(), "path: /auth/token");
+}
+
+#[test]
 fn explain_refuses_a_head_that_the_listener_would() {
     for (url, header) in [
         ("/hel lo", "A: b"),

@@ -56,7 +56,8 @@ impl Ground<'_> {
                             .help("each needs a path of its own, save `jwks_path`, which tokens and assertions may share");
                         continue;
                     }
-                    compiled.push(self.endpoint(own, pattern, faults));
+                    let line = u32::try_from(at.line()).unwrap_or_default();
+                    compiled.push(self.endpoint(own, pattern, line, faults));
                 }
                 Err(fault) => {
                     faults
@@ -71,7 +72,7 @@ impl Ground<'_> {
             let own_paths = compiled.iter().flat_map(|other| &other.entry.paths);
             let mut taken = routes.clone().flat_map(|entry| &entry.paths).chain(own_paths);
             if !taken.any(|path| same_path(&pattern, path)) {
-                compiled.push(self.endpoint(own, pattern, faults));
+                compiled.push(self.endpoint(own, pattern, 0, faults));
             }
         }
         compiled
@@ -108,7 +109,8 @@ impl Ground<'_> {
         named
     }
 
-    fn endpoint(&self, own: Own, pattern: PathPattern, faults: &mut Faults) -> Compiled {
+    /// Line 0 is none: the file does not ask for it in so many words.
+    fn endpoint(&self, own: Own, pattern: PathPattern, line: u32, faults: &mut Faults) -> Compiled {
         let Own { name, method, action, .. } = own;
         let methods = std::slice::from_ref(&method);
         let cors =
@@ -118,7 +120,7 @@ impl Ground<'_> {
         let early = |limit: &&Arc<Limit>| !limit.needs_principal();
         let route = Route {
             name: RouteName::from(name),
-            line: 0,
+            line,
             action,
             access: Access::Anyone,
             deny: Vec::new(),
