@@ -70,7 +70,9 @@ async fn serve_loaded(
     let admin = listen::bind(serving.admin.listen)?;
     let signals = Signals::new()?;
 
-    let logging = Arc::new(Logging::start(&loaded.log(), proxy::CHATTY));
+    let logging = Arc::new(
+        Logging::start(&loaded.log(), proxy::CHATTY).context("cannot start the log's writer")?,
+    );
     log_panics();
     for warning in &loaded.warnings {
         reload::report(warning);

@@ -112,7 +112,7 @@ impl Gateway {
             listeners: OnceLock::new(),
             started: now,
             readiness: Readiness::default(),
-            access_log: AccessLog::new(logging.writer()),
+            access_log: AccessLog::new(logging.queue().clone()),
             metrics,
             logging,
             reloading: tokio::sync::Mutex::new(()),
@@ -181,8 +181,7 @@ impl Gateway {
     /// # Errors
     /// A family that cannot be written; a fault of this program.
     pub fn exposition(&self) -> Result<Vec<u8>, prometheus::Error> {
-        let dropped = self.logging.dropped().dropped_lines();
-        self.metrics.log_lines_dropped(u64::try_from(dropped).unwrap_or(u64::MAX));
+        self.metrics.log_lines_dropped(self.logging.queue().dropped());
         let snapshot = self.snapshot();
         upkeep::measure(snapshot.memory(), &self.metrics);
         snapshot.measure_targets(SystemTime::now().into());

@@ -2,6 +2,7 @@
 
 mod claims;
 mod json;
+mod json_text;
 mod names;
 mod network;
 mod principal;
@@ -11,6 +12,7 @@ mod time;
 
 pub use claims::Claims;
 pub use json::{ObjectFault, parse_object};
+pub use json_text::{JsonObject, push_address, push_digits};
 pub use names::{IssuerName, Permission, PlanName, Role, RouteName, UpstreamName};
 pub use network::{Cidr, CidrFault, canonical, parse_hop};
 pub use principal::{CredentialKind, Principal};

@@ -1,16 +1,10 @@
 //! The access log: one line per request, without the query string and without a credential.
 
-use std::{io::Write as _, net::IpAddr, time::Duration};
+use std::{cell::RefCell, io::Write as _, net::IpAddr, time::Duration};
 
-use serde::{Serialize, Serializer};
-use tracing_appender::non_blocking::NonBlocking;
-
-use super::{
-    logging::{self, Format},
-    metrics::Outcome,
-};
+use super::{line, logging::Format, metrics::Outcome, queue::Queue};
 use crate::{
-    model::{Principal, Timestamp},
+    model::{JsonObject, Principal, Timestamp},
     policy::rules::Route,
 };
 
@@ -61,129 +55,96 @@ pub struct Entry<'e> {
 /// counted.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
-    writer: NonBlocking,
+    queue: Queue,
 }
 
 impl AccessLog {
     /// Writes into this queue.
-    pub const fn new(writer: NonBlocking) -> Self {
-        Self { writer }
+    pub const fn new(queue: Queue) -> Self {
+        Self { queue }
     }
 
     /// Writes one line; `identity` says whether it tells who the principal is.
     pub fn write(&self, entry: &Entry<'_>, format: Format, identity: bool) {
-        let mut line = Vec::with_capacity(640);
-        match format {
-            Format::Json => json_line(entry, identity, &mut line),
-            Format::Text => text_line(entry, identity, &mut line),
+        /// Bytes of memory that a thread keeps for its next line.
+        const KEPT: usize = 16 << 10;
+        thread_local! {
+            static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
-        // The queue drops and counts what it cannot take.
-        let _ = self.writer.clone().write_all(&line);
-    }
-}
-
-#[derive(Serialize)]
-struct Line<'e> {
-    time: String,
-    request_id: &'e str,
-    client_ip: IpAddr,
-    method: &'e str,
-    host: &'e str,
-    path: &'e str,
-    route: Option<&'e str>,
-    status: u16,
-    outcome: &'static str,
-    reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    principal: Option<Option<&'e str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issuer: Option<Option<&'e str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    roles: Option<Names<'e>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    permissions: Option<Names<'e>>,
-    auth_method: Option<&'static str>,
-    upstream: Option<&'e str>,
-    target: Option<&'e str>,
-    duration_ms: f64,
-    upstream_ms: Option<f64>,
-    request_bytes: u64,
-    response_bytes: u64,
-    protocol: &'static str,
-    trace_id: Option<&'e str>,
-}
-
-enum Names<'e> {
-    Permissions(Option<&'e Principal>),
-    Roles(Option<&'e Principal>),
-}
-
-impl Serialize for Names<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Permissions(who) => serializer.collect_seq(
-                who.iter().flat_map(|who| who.permissions.iter()).map(|name| name.as_str()),
-            ),
-            Self::Roles(who) => serializer
-                .collect_seq(who.iter().flat_map(|who| who.roles.iter()).map(|name| name.as_str())),
-        }
+        LINE.with_borrow_mut(|line| {
+            match format {
+                Format::Json => json_line(entry, identity, line),
+                Format::Text => text_line(entry, identity, line),
+            }
+            self.queue.push(line);
+            line.clear();
+            line.shrink_to(KEPT);
+        });
     }
 }
 
 fn json_line(entry: &Entry<'_>, identity: bool, line: &mut Vec<u8>) {
     let who = entry.principal;
-    let written = Line {
-        time: logging::rfc3339(entry.time),
-        request_id: entry.request_id,
-        client_ip: entry.client_ip,
-        method: entry.method,
-        host: entry.host,
-        path: &String::from_utf8_lossy(entry.path),
-        route: entry.route.map(|route| route.name.as_str()),
-        status: entry.status,
-        outcome: entry.outcome.as_str(),
-        reason: entry.reason,
-        principal: identity.then(|| who.map(|who| &*who.subject)),
-        issuer: identity.then(|| who.map(|who| who.issuer.as_str())),
-        roles: identity.then_some(Names::Roles(who)),
-        permissions: identity.then_some(Names::Permissions(who)),
-        auth_method: who.map(|who| who.method.as_str()),
-        upstream: entry.upstream,
-        target: entry.target,
-        duration_ms: milliseconds(entry.duration),
-        upstream_ms: entry.upstream_duration.map(milliseconds),
-        request_bytes: entry.request_bytes,
-        response_bytes: entry.response_bytes,
-        protocol: entry.protocol,
-        trace_id: entry.trace_id,
-    };
-    // Numbers, strings and lists of them always have a JSON form.
-    let _ = serde_json::to_writer(&mut *line, &written);
+    let mut object = JsonObject::begin(line);
+    let time = object.member("time");
+    time.push(b'"');
+    line::push_rfc3339(entry.time, time);
+    time.push(b'"');
+    object.text("request_id", entry.request_id);
+    object.address("client_ip", entry.client_ip);
+    object.text("method", entry.method);
+    object.text("host", entry.host);
+    object.text("path", &*String::from_utf8_lossy(entry.path));
+    object.text("route", entry.route.map(|route| route.name.as_str()));
+    object.number("status", entry.status.into());
+    object.text("outcome", entry.outcome.as_str());
+    object.text("reason", entry.reason);
+    if identity {
+        let roles = who.iter().flat_map(|who| who.roles.iter());
+        let permissions = who.iter().flat_map(|who| who.permissions.iter());
+        object.text("principal", who.map(|who| &*who.subject));
+        object.text("issuer", who.map(|who| who.issuer.as_str()));
+        object.texts("roles", roles.map(|role| role.as_str()));
+        object.texts("permissions", permissions.map(|permission| permission.as_str()));
+    }
+    object.text("auth_method", who.map(|who| who.method.as_str()));
+    object.text("upstream", entry.upstream);
+    object.text("target", entry.target);
+    line::push_milliseconds(entry.duration, object.member("duration_ms"));
+    let upstream = object.member("upstream_ms");
+    match entry.upstream_duration {
+        Some(took) => line::push_milliseconds(took, upstream),
+        None => upstream.extend_from_slice(b"null"),
+    }
+    object.number("request_bytes", entry.request_bytes);
+    object.number("response_bytes", entry.response_bytes);
+    object.text("protocol", entry.protocol);
+    object.text("trace_id", entry.trace_id);
+    object.end();
     line.push(b'\n');
 }
 
 fn text_line(entry: &Entry<'_>, identity: bool, line: &mut Vec<u8>) {
     let who = entry.principal.filter(|_| identity).map_or("-", |who| &*who.subject);
     let route = entry.route.map_or("-", |route| route.name.as_str());
+    line::push_rfc3339(entry.time, line);
     // Writing to memory cannot fail.
-    let _ = writeln!(
+    let _ = write!(
         line,
-        "{} {} \"{} {}\" {} {} {} route={route} principal={} request_id={}",
-        logging::rfc3339(entry.time),
+        " {} \"{} {}\" {} {} ",
         entry.client_ip,
         entry.method.escape_default(),
         entry.path.escape_ascii(),
         entry.status,
         entry.reason,
-        format_args!("{:.3}ms", milliseconds(entry.duration)),
+    );
+    line::push_milliseconds(entry.duration, line);
+    let _ = writeln!(
+        line,
+        "ms route={route} principal={} request_id={}",
         who.escape_default(),
         entry.request_id,
     );
-}
-
-/// To the microsecond.
-fn milliseconds(time: Duration) -> f64 {
-    time.as_micros() as f64 / 1000.0
 }
 
 #[cfg(test)]

@@ -3,19 +3,17 @@
 
 use std::{
     fmt,
-    io::{self, BufWriter, IsTerminal as _},
+    io::{self, IsTerminal as _},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
 };
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     Registry,
     filter::{LevelFilter, Targets},
@@ -26,6 +24,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+use super::{
+    line,
+    queue::{Guard, Queue},
+};
 use crate::model::Timestamp;
 
 /// What `log` says.
@@ -75,52 +77,39 @@ pub enum Level {
 /// to a question (port 0), not chatter.
 pub const ANNOUNCEMENT: &str = "portcullis::announcement";
 
-/// Bytes that are written together where lines wait; none is held back where they do not.
-const BUFFER: usize = 64 << 10;
-
-/// Lines that may wait for the writer; more are dropped and counted.
-const QUEUE: usize = 16 << 10;
-
 /// The log of this process, kept alive until everything is written.
 #[derive(Debug)]
 pub struct Logging {
-    writer: NonBlocking,
-    dropped: ErrorCounter,
+    queue: Queue,
     json: Arc<AtomicBool>,
     filter: Option<reload::Handle<Targets, Registry>>,
     chatty: &'static [&'static str],
-    _guard: WorkerGuard,
+    _guard: Guard,
 }
 
 impl Logging {
     /// Starts the writer and takes up every event of this process; a process that has a log
     /// already keeps that one for its events. `chatty` names the targets of libraries that write a
     /// line per failed request; they are heard at the level `debug` alone.
-    pub fn start(terms: &LogTerms, chatty: &'static [&'static str]) -> Self {
-        let (writer, guard) = NonBlockingBuilder::default()
-            .buffered_lines_limit(QUEUE)
-            .lossy(true)
-            .thread_name("log")
-            .finish(BufWriter::with_capacity(BUFFER, io::stderr()));
+    ///
+    /// # Errors
+    /// The system gives no thread for the writer.
+    pub fn start(terms: &LogTerms, chatty: &'static [&'static str]) -> io::Result<Self> {
+        let (queue, guard) = Queue::start(io::stderr())?;
         let json = Arc::new(AtomicBool::new(terms.format == Format::Json));
         let (filter, handle) = reload::Layer::new(targets(terms.level, chatty));
+        let lines = queue.clone();
         let lines = tracing_subscriber::fmt::layer()
             .with_ansi(io::stderr().is_terminal())
             .event_format(Lines { json: json.clone() })
-            .with_writer(writer.clone());
+            .with_writer(move || lines.clone());
         let installed = tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok();
-        let dropped = writer.error_counter();
-        Self { writer, dropped, json, filter: installed.then_some(handle), chatty, _guard: guard }
+        Ok(Self { queue, json, filter: installed.then_some(handle), chatty, _guard: guard })
     }
 
     /// The queue that the access log writes to.
-    pub fn writer(&self) -> NonBlocking {
-        self.writer.clone()
-    }
-
-    /// How many lines were dropped so far.
-    pub fn dropped(&self) -> ErrorCounter {
-        self.dropped.clone()
+    pub fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     /// Takes up another format and level.
@@ -277,10 +266,9 @@ impl Visit for Fields {
 
 /// In UTC, to the millisecond.
 pub fn rfc3339(time: Timestamp) -> String {
-    const FORM: &[FormatItem<'_>] =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    let date = OffsetDateTime::from_unix_timestamp_nanos(i128::from(time.micros()) * 1000);
-    date.ok().and_then(|date| date.format(FORM).ok()).unwrap_or_default()
+    let mut text = Vec::with_capacity(24);
+    line::push_rfc3339(time, &mut text);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 pub mod access_log;
 pub mod families;
+mod line;
 pub mod logging;
 pub mod metrics;
+pub mod queue;
 
 pub use access_log::{AccessLog, Entry};
 pub use logging::{Format, Level, LogTerms};

@@ -28,7 +28,7 @@ use crate::{
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 static LOGGING: LazyLock<Arc<Logging>> = LazyLock::new(|| {
-    Arc::new(Logging::start(&LogTerms { access: false, ..LogTerms::default() }, &[]))
+    Arc::new(Logging::start(&LogTerms { access: false, ..LogTerms::default() }, &[]).unwrap())
 });
 
 /// A gateway that runs.
