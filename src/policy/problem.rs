@@ -8,13 +8,12 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::{
     authn::Challenges,
     decision::{Condition, Denial, Reply, TokenFault},
 };
-use crate::model::CredentialKind;
+use crate::model::{CredentialKind, JsonObject};
 
 /// What a client is told of a denial.
 #[derive(Clone, Debug, PartialEq)]
@@ -246,9 +245,20 @@ impl Problem {
 
     /// As [`Problem::reply`], with extension members (RFC 9457, section 3.2).
     pub fn reply_with(&self, request_id: &str, extensions: &[(&str, &str)]) -> Reply {
-        let body = serde_json::to_vec(&Told { problem: self, request_id, extensions });
-        // Texts and numbers always have a JSON form.
-        let body = Bytes::from(body.unwrap_or_default());
+        let mut body = Vec::with_capacity(256);
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let mut members = JsonObject::begin(&mut body);
+        members.text("code", self.code);
+        members.text("detail", &*self.detail);
+        members.text("request_id", request_id);
+        members.number("status", self.status.as_u16().into());
+        members.text("title", title);
+        kind(self.code, members.member("type"));
+        for (name, value) in extensions {
+            members.text(name, *value);
+        }
+        members.end();
+        let body = Bytes::from(body);
         let mut headers = vec![
             (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -258,50 +268,11 @@ impl Problem {
     }
 }
 
-/// What of a problem stands in a body, in alphabetical order.
-struct Told<'p> {
-    problem: &'p Problem,
-    request_id: &'p str,
-    extensions: &'p [(&'p str, &'p str)],
-}
-
-impl Serialize for Told<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Problem { status, code, detail, .. } = self.problem;
-        let mut members = serializer.serialize_map(None)?;
-        members.serialize_entry("code", code)?;
-        members.serialize_entry("detail", detail)?;
-        members.serialize_entry("request_id", self.request_id)?;
-        members.serialize_entry("status", &status.as_u16())?;
-        members.serialize_entry("title", status.canonical_reason().unwrap_or("Error"))?;
-        members.serialize_entry("type", &Kind(code))?;
-        for (name, value) in self.extensions {
-            members.serialize_entry(name, value)?;
-        }
-        members.end()
-    }
-}
-
-/// The name of a kind of problem, by its code.
-struct Kind<'p>(&'p str);
-
-impl Serialize for Kind<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl Display for Kind<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("urn:portcullis:problem")?;
-        let mut separator = ':';
-        for word in self.0.split('_') {
-            f.write_char(separator)?;
-            f.write_str(word)?;
-            separator = '-';
-        }
-        Ok(())
-    }
+/// The name of a kind of problem, by its code, in which every character stands for itself.
+fn kind(code: &str, body: &mut Vec<u8>) {
+    body.extend_from_slice(b"\"urn:portcullis:problem:");
+    body.extend(code.bytes().map(|byte| if byte == b'_' { b'-' } else { byte }));
+    body.push(b'"');
 }
 
 fn joined(items: &[impl Display]) -> String {
