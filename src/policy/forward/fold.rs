@@ -82,6 +82,9 @@ pub struct IdentityTerms {
     assertion: Option<Arc<AssertionTerms>>,
     /// Folded names of which this gateway is the only source.
     owned: AHashSet<Folded>,
+    /// A bit for each length that one of them has, the last for all that are longer: most names of
+    /// a request need not be looked up.
+    owned_lengths: u64,
     /// Names of the built-in set that pass, in their exact spelling.
     accepted: Vec<HeaderName>,
 }
@@ -93,8 +96,9 @@ impl IdentityTerms {
         let set = headers.iter().map(|(name, _)| name);
         let set = set.chain(assertion.iter().map(|assertion| &assertion.header));
         let owned = set.chain(&strip).chain(&told_by_routes);
-        let owned = owned.map(|name| fold(name.as_str().as_bytes())).collect();
-        Self { headers, assertion, owned, accepted: accept }
+        let owned: AHashSet<_> = owned.map(|name| fold(name.as_str().as_bytes())).collect();
+        let owned_lengths = owned.iter().fold(0, |bits, name| bits | length_bit(name));
+        Self { headers, assertion, owned, owned_lengths, accepted: accept }
     }
 
     /// The headers that tell upstreams who the client is.
@@ -111,22 +115,28 @@ impl IdentityTerms {
     /// headers. `trusted` is whether a trusted proxy sent it.
     pub fn strip(&self, name: &HeaderName, route: &HeaderTerms, trusted: bool) -> Option<Strip> {
         let written = name.as_str().as_bytes();
-        let folded = fold(written);
-        let exact = folded.as_slice() == written;
-        if self.owned.contains(&folded) {
+        // Names come in lower case, so that few are not what they fold to.
+        let exact = written.iter().all(|byte| fold_byte(*byte) == *byte);
+        let refolded = if exact { Folded::new() } else { fold(written) };
+        let folded = if exact { written } else { refolded.as_slice() };
+        if self.owned_lengths & length_bit(folded) != 0 && self.owned.contains(folded) {
             return Some(Strip::Identity);
         }
-        if is_identity(&folded) {
+        if is_identity(folded) {
             return (!self.accepted.contains(name)).then_some(Strip::Identity);
         }
-        if is_forwarding(&folded) && !(exact && trusted) {
+        if is_forwarding(folded) && !(exact && trusted) {
             return Some(Strip::Forwarding);
         }
-        if !exact && GUARDED.iter().any(|guarded| guarded.as_bytes() == folded.as_slice()) {
+        if !exact && GUARDED.iter().any(|guarded| guarded.as_bytes() == folded) {
             return Some(Strip::Alias);
         }
         route.set.iter().any(|(set, _)| is_alias(name, set)).then_some(Strip::Alias)
     }
+}
+
+fn length_bit(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
 }
 
 /// Names that only their exact spelling may claim to be.
@@ -178,6 +188,9 @@ const IDENTITY_PREFIXES: [&str; 14] = [
 const NO_IDENTITY: [&str; 3] = ["auth-key", "auth-token", "user-agent"];
 
 fn is_identity(folded: &[u8]) -> bool {
+    if !matches!(folded.first(), Some(b'x' | b'r' | b's' | b'c')) {
+        return false;
+    }
     let Some(rest) = folded.strip_prefix(b"x-") else {
         return folded.starts_with(b"remote-")
             || folded.starts_with(b"ssl-client-")

@@ -2,6 +2,7 @@
 
 pub mod assertion;
 pub mod cors;
+mod edits;
 pub mod fold;
 pub mod path;
 pub mod query;

@@ -1,18 +1,19 @@
 //! What of a request goes upstream: what a client may not say is taken out, what the gateway
 //! says is put in, in that order.
 
-use std::{fmt::Write, net::IpAddr};
+use std::net::IpAddr;
 
 use http::{HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
 
 use super::{
     ForwardPlan, HeaderEdit, IdentityTerms, Stripped,
+    edits::Edits,
     fold::{Strip, is_alias, is_hop_by_hop, may_be_nominated},
     query,
 };
 use crate::{
-    model::parse_hop,
+    model::{parse_hop, push_address, push_digits},
     policy::{
         RequestFacts,
         authn::Method,
@@ -34,21 +35,26 @@ pub fn plan(
     assertion: Option<HeaderEdit>,
 ) -> ForwardPlan {
     let facts = scope.facts;
-    let mut plan = ForwardPlan { edits: Vec::with_capacity(24), ..ForwardPlan::default() };
+    // The forwarding set and the usual identity headers; what is longer grows.
+    let mut edits = Edits::with_capacity(12 + identity.headers().len(), 384);
+    let mut stripped = Stripped::default();
     let methods = emptied(route, forwarding);
-    strip(&forwarding.headers, methods, identity, facts, &mut plan);
-    let query = empty_places(methods, facts, &mut plan);
-    connection(facts, &mut plan.edits);
-    forwarded(facts, &mut plan.edits);
-    host(forwarding, &mut plan.edits);
+    strip(&forwarding.headers, methods, identity, facts, &mut edits.list, &mut stripped);
+    let query = empty_places(methods, facts, &mut edits.list);
+    connection(facts, &mut edits.list);
+    forwarded(facts, &mut edits);
+    host(forwarding, &mut edits.list);
     for (name, template) in identity.headers() {
-        let value = template.header(scope);
-        plan.edits.extend(value.map(|value| HeaderEdit::Set(name.clone(), value)));
+        match template.constant() {
+            Some(value) => edits.list.push(HeaderEdit::Set(name.clone(), value.clone())),
+            None => {
+                edits.set(name.clone(), |text| template.write(scope, text));
+            }
+        }
     }
-    plan.edits.extend(assertion);
-    route_headers(&forwarding.headers, scope, &mut plan.edits);
-    plan.target = target(facts, path, query);
-    plan
+    edits.list.extend(assertion);
+    route_headers(&forwarding.headers, scope, &mut edits.list);
+    ForwardPlan { target: target(facts, path, query), edits: edits.finish(), stripped }
 }
 
 /// Takes out what the client may not send, and what was for this connection only. Worked out on
@@ -58,11 +64,11 @@ fn strip(
     methods: &[Method],
     identity: &IdentityTerms,
     facts: &RequestFacts<'_>,
-    plan: &mut ForwardPlan,
+    edits: &mut Vec<HeaderEdit>,
+    stripped: &mut Stripped,
 ) {
     let nominated = nominated(facts);
     for name in facts.headers.keys() {
-        let stripped = &mut plan.stripped;
         let fate = identity.strip(name, route, facts.peer_trusted);
         let fate = fate.or_else(|| spells_a_place(name, methods).then_some(Strip::Alias));
         let (count, goes) = match fate {
@@ -74,7 +80,7 @@ fn strip(
         if goes {
             let lines = facts.headers.get_all(name).iter().count();
             *count = count.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
-            plan.edits.push(HeaderEdit::Remove(name.clone()));
+            edits.push(HeaderEdit::Remove(name.clone()));
         }
     }
 }
@@ -118,7 +124,7 @@ fn spells_a_place(name: &HeaderName, methods: &[Method]) -> bool {
 fn empty_places(
     methods: &[Method],
     facts: &RequestFacts<'_>,
-    plan: &mut ForwardPlan,
+    edits: &mut Vec<HeaderEdit>,
 ) -> Option<String> {
     let mut remaining: Option<String> = None;
     for method in methods {
@@ -127,7 +133,7 @@ fn empty_places(
             Method::Basic(_) | Method::Jwt(_) => (Some(header::AUTHORIZATION), None),
         };
         let present = header.filter(|name| facts.headers.contains_key(name));
-        plan.edits.extend(present.map(HeaderEdit::Remove));
+        edits.extend(present.map(HeaderEdit::Remove));
         if let Some(parameter) = parameter
             && let Some(query) = remaining.as_deref().or(facts.query)
             && let Some(rest) = query::without(query, parameter)
@@ -156,28 +162,42 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 
 /// Says anew who the client is and how it came. The left-most hop is always the client as it was
 /// judged, so that an upstream which reads from the left is not misled either.
-fn forwarded(facts: &RequestFacts<'_>, edits: &mut Vec<HeaderEdit>) {
+fn forwarded(facts: &RequestFacts<'_>, edits: &mut Edits) {
     let hops = hops(facts);
-    let spelled = facts.client.to_string();
-    let client = text(&spelled);
-    let chain = match hops.as_slice() {
-        [_] => client.clone(),
-        hops => value(joined(hops)),
-    };
-    let host = Some(facts.forwarded_host).filter(|host| !host.is_empty());
-    let says = [
-        (X_FORWARDED_FOR, chain),
-        (X_REAL_IP, client),
-        (X_FORWARDED_PROTO, Some(HeaderValue::from_static(facts.scheme.as_str()))),
-        (X_FORWARDED_HOST, host.and_then(text)),
-        (X_FORWARDED_PORT, Some(HeaderValue::from(facts.port))),
-        (header::FORWARDED, value(rfc7239(facts, &spelled, &hops))),
-        (X_REQUEST_ID, text(facts.request_id)),
-    ];
-    edits.extend(says.into_iter().map(|(name, said)| match said {
-        Some(said) => HeaderEdit::Set(name, said),
-        None => HeaderEdit::Remove(name),
-    }));
+    let chain = edits.set(X_FORWARDED_FOR, |text| {
+        push_hops(&hops, text);
+        Some(())
+    });
+    match (chain, hops.as_slice()) {
+        (Some(client), [_]) => edits.set_again(X_REAL_IP, client),
+        _ => {
+            edits.set(X_REAL_IP, |text| {
+                push_address(facts.client, text);
+                Some(())
+            });
+        }
+    }
+    let scheme = HeaderValue::from_static(facts.scheme.as_str());
+    edits.list.push(HeaderEdit::Set(X_FORWARDED_PROTO, scheme));
+    if facts.forwarded_host.is_empty() {
+        edits.list.push(HeaderEdit::Remove(X_FORWARDED_HOST));
+    } else {
+        edits.set(X_FORWARDED_HOST, |text| push(facts.forwarded_host, text));
+    }
+    edits.set(X_FORWARDED_PORT, |text| {
+        push_digits(facts.port.into(), text);
+        Some(())
+    });
+    edits.set(header::FORWARDED, |text| {
+        push_rfc7239(facts, &hops, text);
+        Some(())
+    });
+    edits.set(X_REQUEST_ID, |text| push(facts.request_id, text));
+}
+
+fn push(part: &str, text: &mut Vec<u8>) -> Option<()> {
+    text.extend_from_slice(part.as_bytes());
+    Some(())
 }
 
 /// From the client to the connection's other end: the hops that trusted proxies vouch for.
@@ -199,28 +219,28 @@ fn hops(facts: &RequestFacts<'_>) -> SmallVec<[IpAddr; 4]> {
 
 /// The same by RFC 7239: what the client asked for stands with the first hop, which is the client,
 /// spelled as it is.
-fn rfc7239(facts: &RequestFacts<'_>, client: &str, hops: &[IpAddr]) -> String {
-    let mut value = String::with_capacity(96);
-    node(&mut value, client);
+fn push_rfc7239(facts: &RequestFacts<'_>, hops: &[IpAddr], text: &mut Vec<u8>) {
+    push_node(facts.client, text);
     if !facts.forwarded_host.is_empty() && facts.forwarded_host.bytes().all(is_plain) {
-        for part in [";host=\"", facts.forwarded_host, "\""] {
-            value.push_str(part);
-        }
+        text.extend_from_slice(b";host=\"");
+        text.extend_from_slice(facts.forwarded_host.as_bytes());
+        text.push(b'"');
     }
-    value.push_str(";proto=");
-    value.push_str(facts.scheme.as_str());
+    text.extend_from_slice(b";proto=");
+    text.extend_from_slice(facts.scheme.as_str().as_bytes());
     for hop in hops.iter().skip(1) {
-        value.push_str(", ");
-        node(&mut value, &hop.to_string());
+        text.extend_from_slice(b", ");
+        push_node(*hop, text);
     }
-    value
 }
 
 /// A hop; addresses of IPv6 stand in brackets and quotes.
-fn node(value: &mut String, address: &str) {
-    let parts =
-        if address.contains(':') { ["for=\"[", address, "]\""] } else { ["for=", address, ""] };
-    parts.into_iter().for_each(|part| value.push_str(part));
+fn push_node(address: IpAddr, text: &mut Vec<u8>) {
+    let (before, after): (&[u8], &[u8]) =
+        if address.is_ipv6() { (b"for=\"[", b"]\"") } else { (b"for=", b"") };
+    text.extend_from_slice(before);
+    push_address(address, text);
+    text.extend_from_slice(after);
 }
 
 /// What stands in a quoted string without escapes.
@@ -232,17 +252,13 @@ fn text(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(text).ok()
 }
 
-fn value(text: String) -> Option<HeaderValue> {
-    HeaderValue::try_from(text).ok()
-}
-
-fn joined(hops: &[IpAddr]) -> String {
-    let mut text = String::with_capacity(hops.len() * 16);
+fn push_hops(hops: &[IpAddr], text: &mut Vec<u8>) {
     for (position, hop) in hops.iter().enumerate() {
-        let separator = if position == 0 { "" } else { ", " };
-        let _ = write!(text, "{separator}{hop}");
+        if position > 0 {
+            text.extend_from_slice(b", ");
+        }
+        push_address(*hop, text);
     }
-    text
 }
 
 fn host(forwarding: &Forwarding, edits: &mut Vec<HeaderEdit>) {

@@ -11,8 +11,7 @@ use http::HeaderValue;
 
 pub use value::TemplateValue;
 
-use crate::policy::scope::Scope;
-use value::is_plain;
+use crate::{model::push_address, policy::scope::Scope};
 
 /// Text with `{names}`, compiled.
 #[derive(Clone, Debug)]
@@ -203,25 +202,31 @@ impl Template {
         })
     }
 
+    /// Its value as a header, if that is the same for every request.
+    pub(super) fn constant(&self) -> Option<&HeaderValue> {
+        self.constant.as_ref()
+    }
+
     /// Its value as a header: every byte of a value outside visible ASCII, and `%`, is
     /// percent-encoded, `,` too inside an item of a list. Nothing if one name has no value.
     pub fn header(&self, scope: &Scope<'_>) -> Option<HeaderValue> {
         if let Some(constant) = &self.constant {
             return Some(constant.clone());
         }
-        if let [Part::Name(name)] = self.parts.as_slice()
-            && let Some(text) = name.plain_text(scope)
-        {
-            return HeaderValue::from_str(text).ok();
-        }
         let mut value = Vec::with_capacity(64);
+        self.write(scope, &mut value)?;
+        HeaderValue::from_maybe_shared(Bytes::from(value)).ok()
+    }
+
+    /// Writes that value to the end of a text; half of it, perhaps, where it has none.
+    pub(super) fn write(&self, scope: &Scope<'_>, text: &mut Vec<u8>) -> Option<()> {
         for part in &self.parts {
             match part {
-                Part::Literal(text) => value.extend_from_slice(text.as_bytes()),
-                Part::Name(name) => name.value(scope)?.encode_into(&mut value),
+                Part::Literal(literal) => text.extend_from_slice(literal.as_bytes()),
+                Part::Name(name) => name.write(scope, text)?,
             }
         }
-        HeaderValue::from_maybe_shared(Bytes::from(value)).ok()
+        Some(())
     }
 }
 
@@ -268,26 +273,21 @@ impl Name {
         }
     }
 
-    /// Its value, if that is at hand as one text which stands in a header as it is: what most
-    /// identity headers come to.
-    fn plain_text<'r>(&self, scope: &Scope<'r>) -> Option<&'r str> {
-        let principal = scope.principal;
-        let (text, in_list) = match self {
-            Self::PrincipalMethod => (principal?.method.as_str(), false),
-            Self::PrincipalSubject => (&*principal?.subject, false),
-            Self::PrincipalRoles => match &*principal?.roles {
-                [only] => (only.as_str(), true),
-                _ => return None,
-            },
-            Self::PrincipalPermissions => match &*principal?.permissions {
-                [only] => (only.as_str(), true),
-                _ => return None,
-            },
-            Self::RequestId => (scope.facts.request_id, false),
-            _ => return None,
-        };
-        let plain = |byte: u8| is_plain(byte) && !(in_list && byte == b',');
-        text.bytes().all(plain).then_some(text)
+    /// Writes its value as it stands in a header; nothing if it has none.
+    fn write(&self, scope: &Scope<'_>, text: &mut Vec<u8>) -> Option<()> {
+        match self {
+            Self::ClientIp => push_address(scope.facts.client, text),
+            Self::PrincipalPermissions => {
+                let names = scope.principal?.permissions.iter();
+                return value::encode_list(names.map(|one| one.as_str()), text);
+            }
+            Self::PrincipalRoles => {
+                let names = scope.principal?.roles.iter();
+                return value::encode_list(names.map(|one| one.as_str()), text);
+            }
+            _ => self.value(scope)?.encode_into(text),
+        }
+        Some(())
     }
 
     /// Its value for a request; nothing if it has none.

@@ -1,12 +1,12 @@
 //! How a caller stands with a limit, and the headers that tell it.
 
-use std::{io::Write as _, sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use super::{Look, Rule};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, push_digits};
 
 /// How a caller stands with one rule after a step.
 #[derive(Clone, Debug)]
@@ -78,18 +78,30 @@ impl Standing {
         let name = self.rule.name();
         let reset = (now + self.wait).micros();
         let reset = reset.div_euclid(1_000_000) + i64::from(reset.rem_euclid(1_000_000) > 0);
-        let mut rest = Vec::with_capacity(name.len() + 32);
-        // Writing to memory cannot fail.
-        let _ = write!(rest, "\"{name}\";r={};t={}", self.remaining, self.seconds_to_go());
+        // The three that are made for this request share a piece of memory.
+        let mut text = Vec::with_capacity(name.len() + 64);
+        text.push(b'"');
+        text.extend_from_slice(name.as_bytes());
+        text.extend_from_slice(b"\";r=");
+        push_digits(self.remaining.into(), &mut text);
+        text.extend_from_slice(b";t=");
+        push_digits(self.seconds_to_go(), &mut text);
+        let rest = text.len();
+        push_digits(self.remaining.into(), &mut text);
+        let remaining = text.len();
+        push_digits(u64::try_from(reset).unwrap_or(0), &mut text);
+        let text = Bytes::from(text);
         // A name is a token and the others are numbers, so this is always a valid value.
-        let rest = HeaderValue::from_maybe_shared(Bytes::from(rest));
-        let rest = rest.unwrap_or_else(|_| HeaderValue::from_static(""));
+        let part = |part: Range<usize>| {
+            let value = HeaderValue::from_maybe_shared(text.slice(part));
+            value.unwrap_or_else(|_| HeaderValue::from_static(""))
+        };
         [
             self.rule.policy().clone(),
-            rest,
+            part(0..rest),
             self.rule.amount().clone(),
-            HeaderValue::from(self.remaining),
-            HeaderValue::from(reset),
+            part(rest..remaining),
+            part(remaining..text.len()),
         ]
     }
 

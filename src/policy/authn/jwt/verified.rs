@@ -105,6 +105,11 @@ impl Verified {
         (same_terms && same_user).then(|| Arc::clone(&made.principal))
     }
 
+    /// Whether a principal was made of it by these very terms, which they do only once all stood.
+    pub(super) fn stood_by(&self, terms: &IssuerTerms) -> bool {
+        self.made.load().as_ref().is_some_and(|made| std::ptr::eq(made.terms.as_ptr(), terms))
+    }
+
     pub(super) fn remember(
         &self,
         terms: &Arc<IssuerTerms>,

@@ -36,12 +36,7 @@ impl<'r> TemplateValue<'r> {
     pub(super) fn encode_into(&self, out: &mut Vec<u8>) {
         match self {
             Self::List(items) => {
-                for (position, item) in items.iter().enumerate() {
-                    if position > 0 {
-                        out.push(b',');
-                    }
-                    encode(item, |byte| byte == b',', out);
-                }
+                encode_list(items.iter().map(|item| &**item), out);
             }
             Self::Text(text) => encode(text, |_| false, out),
         }
@@ -62,15 +57,34 @@ fn scalar(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Writes the items of a list as they stand in a header; nothing if there is none.
+pub(super) fn encode_list<'i>(
+    mut items: impl Iterator<Item = &'i str>,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    let in_list = |byte| byte == b',';
+    encode(items.next()?, in_list, out);
+    for item in items {
+        out.push(b',');
+        encode(item, in_list, out);
+    }
+    Some(())
+}
+
 /// Whether a byte stands in a header as it is.
-pub(super) fn is_plain(byte: u8) -> bool {
+fn is_plain(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'%'
 }
 
 fn encode(text: &str, more: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let stands = |byte| is_plain(byte) && !more(byte);
+    if text.bytes().all(stands) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
     for byte in text.bytes() {
-        if is_plain(byte) && !more(byte) {
+        if stands(byte) {
             out.push(byte);
         } else {
             let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
