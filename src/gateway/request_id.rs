@@ -15,8 +15,22 @@ use smallvec::SmallVec;
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestId(SmallVec<[u8; 40]>);
 
+/// The digits of every byte.
+#[expect(clippy::indexing_slicing, reason = "worked out when it is compiled")]
+const HEX: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
 impl RequestId {
     /// 32 hexadecimal digits that nobody outside can foresee.
+    #[expect(clippy::indexing_slicing, reason = "a byte is an index of a table of 256")]
     pub fn fresh() -> Self {
         // Two keyed hashes of a counter: as unforeseeable as the keys, without a system call.
         static KEYS: LazyLock<[RandomState; 2]> =
@@ -25,11 +39,8 @@ impl RequestId {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let mut digits = [0; 32];
         for (key, half) in KEYS.iter().zip(digits.chunks_exact_mut(16)) {
-            let mut left = key.hash_one(number);
-            for digit in half {
-                let nibble = (left & 15) as u8;
-                *digit = if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-                left >>= 4;
+            for (digits, byte) in half.chunks_exact_mut(2).zip(key.hash_one(number).to_le_bytes()) {
+                digits.copy_from_slice(&HEX[usize::from(byte)]);
             }
         }
         Self(SmallVec::from_slice(&digits))
