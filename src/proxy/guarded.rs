@@ -21,7 +21,7 @@ use pingora::protocols::{
     tls::{SslDigest, TlsRef},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::Sleep,
 };
 
@@ -35,7 +35,7 @@ use super::{
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Bytes that wait to be sent together: the head of an answer and a short body are one packet.
-/// Longer pieces are not copied.
+/// Longer pieces are not copied; what waits goes with them.
 const TOGETHER: usize = 4 << 10;
 
 /// Bytes of a next request that are taken from a client before their turn.
@@ -44,7 +44,9 @@ const AHEAD: usize = 1 << 10;
 /// A connection and its clock.
 #[derive(Debug)]
 pub(super) struct Guarded {
-    stream: BufWriter<Stream>,
+    stream: Stream,
+    /// What waits to be sent.
+    held: Vec<u8>,
     clock: Arc<Clock>,
     alarm: Alarm,
     /// Until when a client that is still sending is listened to.
@@ -60,7 +62,8 @@ pub(super) struct Guarded {
 impl Guarded {
     pub fn new(stream: Stream, clock: Arc<Clock>, handshake: Option<Handshake>) -> Self {
         Self {
-            stream: BufWriter::with_capacity(TOGETHER, stream),
+            stream,
+            held: Vec::new(),
             clock,
             alarm: Alarm::default(),
             linger_until: None,
@@ -132,6 +135,42 @@ impl Guarded {
         Poll::Ready(Ok(()))
     }
 
+    /// Takes bytes to be sent: short ones wait for more, longer ones go at once, behind those that
+    /// wait and in one call.
+    fn put(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.held.len().saturating_add(bytes.len()) <= TOGETHER {
+            self.held.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        while !self.held.is_empty() {
+            let slices = [io::IoSlice::new(&self.held), io::IoSlice::new(bytes)];
+            let sent = Pin::new(&mut self.stream).poll_write_vectored(context, &slices);
+            if let Some(sent @ 1..) = self.sent(ready!(sent)?)? {
+                return Poll::Ready(Ok(sent));
+            }
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    /// Sends what waits.
+    fn send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.held.is_empty() {
+            let sent = Pin::new(&mut self.stream).poll_write(context, &self.held);
+            self.sent(ready!(sent)?)?;
+        }
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// So many bytes were sent, those that waited first; how many of others, if all of those were.
+    fn sent(&mut self, bytes: usize) -> io::Result<Option<usize>> {
+        if bytes == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        let others = bytes.checked_sub(self.held.len());
+        self.held.drain(..bytes.min(self.held.len()));
+        Ok(others)
+    }
+
     /// Nothing moves: sleeps until that is too long. `moved` is asked again when the alarm goes
     /// off, since the clock may have moved on.
     fn sleep<T>(
@@ -179,8 +218,8 @@ impl AsyncRead for Guarded {
         match read {
             Poll::Pending => {
                 // Nothing more comes for now, so nothing more joins what waits to be sent.
-                if !this.stream.buffer().is_empty()
-                    && let Poll::Ready(Err(error)) = Pin::new(&mut this.stream).poll_flush(context)
+                if !this.held.is_empty()
+                    && let Poll::Ready(Err(error)) = this.send(context)
                 {
                     return Poll::Ready(Err(error));
                 }
@@ -208,7 +247,7 @@ impl AsyncWrite for Guarded {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.stream).poll_write(context, bytes) {
+        match this.put(context, bytes) {
             Poll::Pending => this.sleep(context, Clock::blocked),
             Poll::Ready(outcome) => {
                 this.clock.sent();
@@ -219,7 +258,7 @@ impl AsyncWrite for Guarded {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.stream).poll_flush(context) {
+        match this.send(context) {
             Poll::Pending => this.sleep(context, Clock::blocked),
             Poll::Ready(outcome) => {
                 this.clock.sent();
@@ -231,31 +270,13 @@ impl AsyncWrite for Guarded {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.linger_until.is_none() {
+            ready!(this.send(context))?;
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
         }
         if this.clock.is_unread() {
             ready!(this.linger(context));
         }
         Poll::Ready(Ok(()))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        match Pin::new(&mut this.stream).poll_write_vectored(context, slices) {
-            Poll::Pending => this.sleep(context, Clock::blocked),
-            Poll::Ready(outcome) => {
-                this.clock.sent();
-                Poll::Ready(outcome)
-            }
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 
@@ -270,45 +291,45 @@ impl Shutdown for Guarded {
 #[async_trait]
 impl Peek for Guarded {
     async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
-        self.stream.get_mut().try_peek(buffer).await
+        self.stream.try_peek(buffer).await
     }
 }
 
 impl UniqueID for Guarded {
     fn id(&self) -> UniqueIDType {
-        self.stream.get_ref().id()
+        self.stream.id()
     }
 }
 
 impl Ssl for Guarded {
     fn get_ssl(&self) -> Option<&TlsRef> {
-        self.stream.get_ref().get_ssl()
+        self.stream.get_ssl()
     }
 
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.stream.get_ref().get_ssl_digest()
+        self.stream.get_ssl_digest()
     }
 
     fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.stream.get_ref().selected_alpn_proto()
+        self.stream.selected_alpn_proto()
     }
 }
 
 impl GetTimingDigest for Guarded {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.stream.get_ref().get_timing_digest()
+        self.stream.get_timing_digest()
     }
 }
 
 impl GetProxyDigest for Guarded {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.stream.get_ref().get_proxy_digest()
+        self.stream.get_proxy_digest()
     }
 }
 
 impl GetSocketDigest for Guarded {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.stream.get_ref().get_socket_digest()
+        self.stream.get_socket_digest()
     }
 }
 

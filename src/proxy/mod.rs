@@ -35,7 +35,6 @@ use pingora::{
     Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
     modules::http::HttpModules,
-    protocols::Digest,
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::HttpPeer,
 };
@@ -149,14 +148,14 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         exchange: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
-        let address = exchange.next_address(session);
+        let (address, rest) = (exchange.next_address(session), exchange.rest());
         let websocket = exchange.head.as_ref().is_some_and(|head| head.websocket);
         let Some(admitted) = exchange.on_its_way() else {
             return Err(Error::explain(ErrorType::InternalError, "no permit"));
         };
         let found = admitted.forwarding().zip(admitted.target()).zip(address);
         let found = found.map(|((one, target), address)| {
-            peer::at(address, target, &one.timeouts, &one.upstream, &self.prepared)
+            peer::at(address, target, &one.timeouts, &one.upstream, &self.prepared, rest)
         });
         let found = found.map(|peer| if websocket { peer::for_websocket(peer) } else { peer });
         let Some(peer) = found else {
@@ -184,18 +183,6 @@ impl ProxyHttp for Phases {
         settle::unanswered(exchange, target, &error);
         error.set_retry(exchange.pass_over_address(session));
         error
-    }
-
-    async fn connected_to_upstream(
-        &self,
-        _: &mut Session,
-        _: bool,
-        _: &HttpPeer,
-        _: std::os::unix::io::RawFd,
-        _: Option<&Digest>,
-        _: &mut Exchange,
-    ) -> Result<()> {
-        Ok(())
     }
 
     async fn upstream_request_filter(
@@ -240,7 +227,8 @@ impl ProxyHttp for Phases {
             }
         }
         exchange.responded(header);
-        onward::from_upstream(header)
+        onward::from_upstream(header)?;
+        onward::forget_spelling(header)
     }
 
     async fn response_filter(

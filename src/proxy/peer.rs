@@ -17,7 +17,8 @@ use crate::policy::upstream::{Target, Timeouts, Upstream, UpstreamTls};
 const KEPT: Duration = Duration::from_secs(4);
 
 /// The longest silence on a connection to an upstream. The client's clock judges each phase before
-/// that; this holds where the client's connection cannot be watched because it sent ahead.
+/// that; this holds where the client's connection may not be watched because more than a header
+/// comes by it. Where nothing more does, no timer is set up for each answer.
 const SILENCE: Duration = Duration::from_secs(600);
 
 /// Terms of TLS in the form that pingora wants, made once.
@@ -57,6 +58,15 @@ impl Prepared {
     }
 }
 
+/// What a client sends after its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Nothing: its connection is watched from here to the end of the answer.
+    Nothing,
+    /// A body, or another protocol.
+    Something,
+}
+
 /// The peer at an address of this target.
 pub(super) fn at(
     address: SocketAddr,
@@ -64,6 +74,7 @@ pub(super) fn at(
     timeouts: &Timeouts,
     upstream: &Upstream,
     prepared: &Prepared,
+    rest: Rest,
 ) -> HttpPeer {
     // Routes share connections, and none may be given up sooner than its route expects.
     let stalled = timeouts.response.max(upstream.timeouts.response);
@@ -82,7 +93,10 @@ pub(super) fn at(
     let options = &mut peer.options;
     options.connection_timeout = Some(timeouts.connect);
     options.total_connection_timeout = Some(timeouts.connect);
-    options.read_timeout = Some(SILENCE.max(timeouts.response).max(timeouts.idle));
+    options.read_timeout = match rest {
+        Rest::Nothing => None,
+        Rest::Something => Some(SILENCE.max(timeouts.response).max(timeouts.idle)),
+    };
     options.write_timeout = Some(timeouts.response);
     options.idle_timeout = Some(KEPT);
     options.tcp_keepalive = Some(keepalive(stalled));

@@ -12,8 +12,10 @@ use pingora::{
 use super::{
     clock::Phase,
     errors,
-    exchange::{Admitted, Exchange, Stage},
+    exchange::{Admitted, Exchange, ReadHead, Stage},
+    framing::Body,
     onward,
+    peer::Rest,
 };
 use crate::{observe::metrics::Outcome, policy::Denial};
 
@@ -45,6 +47,12 @@ impl Exchange {
     /// Whether somebody took too long.
     pub fn is_overdue(&self) -> bool {
         self.clock.as_ref().is_some_and(|clock| clock.overdue().is_some())
+    }
+
+    /// What the client sends after its header.
+    pub fn rest(&self) -> Rest {
+        let alone = |head: &ReadHead| head.body == Body::None && !head.websocket;
+        if self.head.as_ref().is_some_and(alone) { Rest::Nothing } else { Rest::Something }
     }
 
     /// Turns the received header into the one that goes upstream.

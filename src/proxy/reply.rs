@@ -46,7 +46,7 @@ pub(super) async fn send(
     let status = reply.status.as_u16();
     let mut header = ResponseHeader::build_no_case(reply.status, Some(reply.headers.len() + 16))?;
     for (name, value) in &reply.headers {
-        header.append_header(name.clone(), value.clone())?;
+        header.append_header(onward::spelled(name), value.clone())?;
     }
     if !matches!(status, 204 | 304) {
         header.insert_header(header::CONTENT_LENGTH, reply.body.len())?;
