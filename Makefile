@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 CARGO_FLAGS ?=
 
-.PHONY: run test bench bench-proxy fmt lint
+.PHONY: run test bench bench-keys bench-proxy fmt lint
 
 # Builds portcullis and serves gateway.yaml.
 run:
@@ -21,6 +21,11 @@ test:
 bench:
 	scripts/setup test
 	cargo bench --bench '*' $(CARGO_FLAGS)
+
+# A million API keys in a PostgreSQL of its own.
+bench-keys:
+	scripts/setup test
+	cargo bench --bench keys $(CARGO_FLAGS)
 
 # portcullis beside a bare pass-through and nginx.
 bench-proxy:

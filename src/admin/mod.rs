@@ -1,16 +1,20 @@
 //! The admin listener: health, metrics, status, reload. A socket of its own, exact routes, and
 //! guards before everything that tells or changes something.
 
+mod audit;
 mod guard;
 mod health;
+mod keys;
+pub mod records;
 pub mod serve;
 mod status;
+mod users;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{HeaderValue, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
@@ -34,10 +38,17 @@ pub(crate) fn routes(gateway: Arc<Gateway>, listen: SocketAddr) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/status", get(status::show))
         .route("/api/v1/reload", post(reload))
+        .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/users", get(users::list).post(users::add))
+        .route("/api/v1/users/{id}", get(users::show).patch(users::change).delete(users::remove))
+        .route("/api/v1/keys", get(keys::list).post(keys::make))
+        .route("/api/v1/keys/{id}", get(keys::show).patch(keys::change).delete(keys::revoke))
+        .route("/api/v1/keys/{id}/rotate", post(keys::rotate))
         .fallback(async || refuse(StatusCode::NOT_FOUND, "no_route", "There is nothing here"))
         .method_not_allowed_fallback(async || {
             refuse(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed")
         })
+        .layer(DefaultBodyLimit::max(records::LONGEST_BODY))
         .layer(middleware::from_fn_with_state(guard, guard::judge))
         .with_state(gateway)
 }

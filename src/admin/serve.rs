@@ -10,7 +10,7 @@ use hyper_util::{
 };
 use tokio::sync::Semaphore;
 
-use super::guard::Called;
+use super::{guard::Called, records::Peer};
 use crate::gateway::Gateway;
 
 /// Connections at a time; more wait to be accepted.
@@ -36,8 +36,8 @@ pub async fn serve(gateway: Arc<Gateway>, socket: TcpListener) -> std::io::Resul
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(event = "accept_failed", %error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -45,7 +45,9 @@ pub async fn serve(gateway: Arc<Gateway>, socket: TcpListener) -> std::io::Resul
             }
         };
         let Ok(called) = stream.local_addr() else { continue };
-        let service = TowerToHyperService::new(routes.clone().layer(Extension(Called(called))));
+        let service = TowerToHyperService::new(
+            routes.clone().layer(Extension(Called(called))).layer(Extension(Peer(peer))),
+        );
         let gauge = gauge.clone();
         tokio::spawn(async move {
             gauge.inc();

@@ -12,8 +12,7 @@ use super::{
 };
 use crate::{
     compile::Outcome,
-    model::{Permission, PlanName, Role, Timestamp},
-    observe::logging::rfc3339,
+    model::{Permission, PlanName, Role},
     store::{Author, Store},
 };
 
@@ -114,11 +113,6 @@ impl Somebody {
     pub fn author(&self) -> Author<'_> {
         Author { who: &self.0, origin: "cli" }
     }
-}
-
-/// A time for people and scripts; nothing where there is none.
-pub(super) fn time(at: Option<Timestamp>) -> Value {
-    at.map_or(Value::Null, |at| rfc3339(at).into())
 }
 
 /// Shows rows as a table, or as a JSON list of objects.

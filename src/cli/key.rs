@@ -251,32 +251,6 @@ async fn list(common: &Common, store: &Store) -> anyhow::Result<ExitCode> {
     accounts::show_list(common.format, &columns, &rows)
 }
 
-/// A key for people and scripts, without its digest.
 fn shown(key: &StoredKey) -> Value {
-    let now = file::now();
-    let state = if key.revoked.is_some() {
-        "revoked"
-    } else if key.disabled {
-        "disabled"
-    } else if key.expires.is_some_and(|end| end <= now) {
-        "expired"
-    } else {
-        "good"
-    };
-    let previous = key.previous.map(|previous| previous.until).filter(|until| *until > now);
-    json!({
-        "id": key.id,
-        "name": key.name,
-        "subject": key.owner.as_ref().unwrap_or(&key.id),
-        "roles": key.roles.iter().map(Role::as_str).collect::<Vec<_>>(),
-        "permissions": key.permissions.iter().map(Permission::as_str).collect::<Vec<_>>(),
-        "plan": key.plan.as_ref().map(|plan| plan.as_str()),
-        "networks": key.networks.iter().map(Cidr::to_string).collect::<Vec<_>>(),
-        "state": state,
-        "expires": accounts::time(key.expires),
-        "old_key_until": accounts::time(previous),
-        "revoked": accounts::time(key.revoked),
-        "created": accounts::time(Some(key.created)),
-        "last_used": accounts::time(key.last_used),
-    })
+    crate::admin::records::key(key, file::now())
 }

@@ -4,16 +4,15 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::bail;
 use clap::Subcommand;
-use serde_json::{Value, json};
 
 use super::{
     accounts::{self, Common, Grants, Somebody},
     file, hash_password, import, output,
 };
 use crate::{
+    admin::records::user as shown,
     compile::Outcome,
-    model::{Permission, Role, Secret},
-    policy::password::HashKind,
+    model::Secret,
     store::{Entry, NewUser, PasswordSet, Store, StoredUser, UserChange},
 };
 
@@ -255,22 +254,4 @@ async fn find(store: &Store, name: &str) -> anyhow::Result<StoredUser> {
             bail!("the store has no user `{name}`; those of the file are changed there")
         }
     }
-}
-
-/// A user for people and scripts, without the hash.
-fn shown(user: &StoredUser) -> Value {
-    let kind = user.password.as_ref().map(|hash| {
-        HashKind::of(hash).map_or_else(|| "unknown".to_owned(), |kind| kind.to_string())
-    });
-    json!({
-        "id": user.subject,
-        "username": user.username,
-        "roles": user.roles.iter().map(Role::as_str).collect::<Vec<_>>(),
-        "permissions": user.permissions.iter().map(Permission::as_str).collect::<Vec<_>>(),
-        "plan": user.plan.as_ref().map(|plan| plan.as_str()),
-        "disabled": user.disabled,
-        "password": kind,
-        "created": accounts::time(Some(user.created)),
-        "last_login": accounts::time(user.last_login),
-    })
 }

@@ -2,6 +2,7 @@
 //! that goes away.
 
 mod accounts;
+mod api;
 mod outage;
 
 use std::{

@@ -1,0 +1,174 @@
+//! API keys of the store. A key is shown once, in the answer that makes it.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, Query},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::records::{
+    Kept, Page, absent, invalid, judge_name, judge_roles, key as shown, present, read, refused,
+};
+use crate::{
+    config::values::Period,
+    model::{Cidr, Permission, PlanName, Role, Timestamp},
+    store::{Entry, KeyChange, MintedKey, NewKey, is_key_id},
+};
+
+/// A key to be made.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Wanted {
+    id: Option<String>,
+    name: Option<String>,
+    owner: Option<String>,
+    roles: Vec<Role>,
+    permissions: Vec<Permission>,
+    plan: Option<PlanName>,
+    networks: Vec<Cidr>,
+    expires: Option<Timestamp>,
+}
+
+/// What is to be changed; `null` takes a name, a plan or an end away.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Changed {
+    #[serde(default, deserialize_with = "present")]
+    name: Option<Option<String>>,
+    roles: Option<Vec<Role>>,
+    permissions: Option<Vec<Permission>>,
+    #[serde(default, deserialize_with = "present")]
+    plan: Option<Option<PlanName>>,
+    networks: Option<Vec<Cidr>>,
+    #[serde(default, deserialize_with = "present")]
+    expires: Option<Option<Timestamp>>,
+    disabled: Option<bool>,
+}
+
+/// How long the old key stays good.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Rotation {
+    keep_old: Period,
+}
+
+impl Default for Rotation {
+    fn default() -> Self {
+        Self { keep_old: Period::seconds(86_400) }
+    }
+}
+
+pub(super) async fn list(kept: Kept, Query(page): Query<Page>) -> Response {
+    let listed = async { kept.records.store()?.keys_after(&page.after, page.limit()).await };
+    match listed.await {
+        Ok(keys) => page.answer("keys", keys.iter().map(|key| shown(key, kept.now)).collect()),
+        Err(fault) => refused(&fault),
+    }
+}
+
+pub(super) async fn show(kept: Kept, Path(id): Path<String>) -> Response {
+    let found = async { kept.records.store()?.key(&id).await };
+    match found.await {
+        Ok(Some(key)) => Json(shown(&key, kept.now)).into_response(),
+        Ok(None) => absent("key"),
+        Err(fault) => refused(&fault),
+    }
+}
+
+pub(super) async fn make(kept: Kept, body: Bytes) -> Response {
+    let (minted, key) = match new_key(&kept, &body) {
+        Ok(made) => made,
+        Err(response) => return response,
+    };
+    match kept.records.add_key(&key, &kept.author(), kept.now).await {
+        Ok(added) => {
+            let handed = handed_over(&minted, shown(&added, kept.now));
+            (StatusCode::CREATED, Json(handed)).into_response()
+        }
+        Err(fault) => refused(&fault),
+    }
+}
+
+fn new_key(kept: &Kept, body: &[u8]) -> Result<(MintedKey, NewKey), Response> {
+    let wanted: Wanted = read(if body.is_empty() { b"{}" } else { body })?;
+    if wanted.id.as_deref().is_some_and(|id| !is_key_id(id)) {
+        return Err(invalid("An id has 1 to 64 letters, digits and hyphens"));
+    }
+    for name in [&wanted.name, &wanted.owner].into_iter().flatten() {
+        judge_name(name)?;
+    }
+    judge_roles(&kept.snapshot, &wanted.roles)?;
+    let minted = MintedKey::mint(wanted.id.as_deref()).map_err(|fault| refused(&fault))?;
+    if kept.snapshot.policy().accounts.has_key(&minted.id) {
+        return Err(invalid("The file has such a key already"));
+    }
+    let key = NewKey {
+        id: minted.id.clone(),
+        sha256: minted.sha256,
+        name: wanted.name,
+        owner: wanted.owner,
+        roles: wanted.roles,
+        permissions: wanted.permissions,
+        plan: wanted.plan,
+        networks: wanted.networks,
+        expires: wanted.expires,
+    };
+    Ok((minted, key))
+}
+
+pub(super) async fn change(kept: Kept, Path(id): Path<String>, body: Bytes) -> Response {
+    let wanted = match changes(&kept, &body) {
+        Ok(wanted) => wanted,
+        Err(response) => return response,
+    };
+    let detail = wanted.names().join(" ");
+    let entry = Entry { action: "key.set", target: &id, detail: &detail };
+    match kept.records.change_key(&id, &wanted, &kept.author(), &entry, kept.now).await {
+        Ok(key) => Json(shown(&key, kept.now)).into_response(),
+        Err(fault) => refused(&fault),
+    }
+}
+
+fn changes(kept: &Kept, body: &[u8]) -> Result<KeyChange, Response> {
+    let Changed { name, roles, permissions, plan, networks, expires, disabled } = read(body)?;
+    if let Some(Some(name)) = &name {
+        judge_name(name)?;
+    }
+    judge_roles(&kept.snapshot, roles.as_deref().unwrap_or_default())?;
+    let wanted = KeyChange { name, roles, permissions, plan, networks, expires, disabled };
+    if wanted.is_empty() { Err(invalid("Nothing is to be changed")) } else { Ok(wanted) }
+}
+
+pub(super) async fn revoke(kept: Kept, Path(id): Path<String>) -> Response {
+    match kept.records.revoke_key(&id, &kept.author(), kept.now).await {
+        Ok(key) => Json(shown(&key, kept.now)).into_response(),
+        Err(fault) => refused(&fault),
+    }
+}
+
+pub(super) async fn rotate(kept: Kept, Path(id): Path<String>, body: Bytes) -> Response {
+    let rotation: Result<Rotation, Response> = read(if body.is_empty() { b"{}" } else { &body });
+    let minted = MintedKey::mint(Some(&id)).map_err(|fault| refused(&fault));
+    let (rotation, minted) = match (rotation, minted) {
+        (Ok(rotation), Ok(minted)) => (rotation, minted),
+        (Err(response), _) | (_, Err(response)) => return response,
+    };
+    let until = kept.now + rotation.keep_old.0;
+    let author = kept.author();
+    match kept.records.rotate_key(&id, &minted.sha256, until, &author, kept.now).await {
+        Ok(key) => Json(handed_over(&minted, shown(&key, kept.now))).into_response(),
+        Err(fault) => refused(&fault),
+    }
+}
+
+/// A key and, this once, its text.
+fn handed_over(minted: &MintedKey, mut key: Value) -> Value {
+    if let Some(members) = key.as_object_mut() {
+        members.insert("key".to_owned(), String::from_utf8_lossy(minted.text.expose()).into());
+    }
+    key
+}

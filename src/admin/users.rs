@@ -1,0 +1,191 @@
+//! Users of the store.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+
+use super::records::{
+    Kept, Page, absent, invalid, judge_name, judge_roles, present, read, refused, user as shown,
+};
+use crate::{
+    config::values::PasswordHash,
+    gateway::Gateway,
+    model::{Permission, PlanName, Role, Secret},
+    policy::password::HashKind,
+    sources::passwords::{LONGEST_PASSWORD, Passwords},
+    store::{Entry, NewUser, PasswordSet, UserChange},
+};
+
+/// A user to be added.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    id: Option<String>,
+    username: String,
+    password: Option<String>,
+    password_hash: Option<PasswordHash>,
+    #[serde(default)]
+    roles: Vec<Role>,
+    #[serde(default)]
+    permissions: Vec<Permission>,
+    plan: Option<PlanName>,
+    #[serde(default)]
+    disabled: bool,
+}
+
+/// What is to be changed; `null` takes a plan or a password away.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Changed {
+    username: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    password: Option<Option<String>>,
+    password_hash: Option<PasswordHash>,
+    roles: Option<Vec<Role>>,
+    permissions: Option<Vec<Permission>>,
+    #[serde(default, deserialize_with = "present")]
+    plan: Option<Option<PlanName>>,
+    disabled: Option<bool>,
+}
+
+pub(super) async fn list(kept: Kept, Query(page): Query<Page>) -> Response {
+    let listed = async { kept.records.store()?.users_after(&page.after, page.limit()).await };
+    match listed.await {
+        Ok(users) => page.answer("users", users.iter().map(shown).collect()),
+        Err(fault) => refused(&fault),
+    }
+}
+
+pub(super) async fn show(kept: Kept, Path(id): Path<String>) -> Response {
+    let found = async { kept.records.store()?.user(&id).await };
+    match found.await {
+        Ok(Some(user)) => Json(shown(&user)).into_response(),
+        Ok(None) => absent("user"),
+        Err(fault) => refused(&fault),
+    }
+}
+
+pub(super) async fn add(State(gateway): State<Arc<Gateway>>, kept: Kept, body: Bytes) -> Response {
+    let wanted = match new_user(&gateway, &kept, &body).await {
+        Ok(wanted) => wanted,
+        Err(response) => return response,
+    };
+    match kept.records.add_user(&wanted, &kept.author(), kept.now).await {
+        Ok(added) => (StatusCode::CREATED, Json(shown(&added))).into_response(),
+        Err(fault) => refused(&fault),
+    }
+}
+
+async fn new_user(gateway: &Gateway, kept: &Kept, body: &[u8]) -> Result<NewUser, Response> {
+    let wanted: Wanted = read(body)?;
+    let subject = wanted.id.unwrap_or_else(|| wanted.username.clone());
+    judge_name(&wanted.username)?;
+    judge_name(&subject)?;
+    judge_twins(kept, Some(&subject), &wanted.username)?;
+    judge_roles(&kept.snapshot, &wanted.roles)?;
+    let password =
+        hash(&gateway.snapshot().memory().passwords, wanted.password, wanted.password_hash).await?;
+    Ok(NewUser {
+        subject,
+        username: wanted.username,
+        password,
+        roles: wanted.roles,
+        permissions: wanted.permissions,
+        plan: wanted.plan,
+        disabled: wanted.disabled,
+    })
+}
+
+pub(super) async fn change(
+    State(gateway): State<Arc<Gateway>>,
+    kept: Kept,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
+    let wanted = match changes(&gateway, &kept, &body).await {
+        Ok(wanted) => wanted,
+        Err(response) => return response,
+    };
+    let action = match wanted.disabled {
+        Some(true) => "user.disable",
+        Some(false) => "user.enable",
+        None => "user.set",
+    };
+    let detail = wanted.names().join(" ");
+    let entry = Entry { action, target: &id, detail: &detail };
+    match kept.records.change_user(&id, &wanted, &kept.author(), &entry, kept.now).await {
+        Ok(user) => Json(shown(&user)).into_response(),
+        Err(fault) => refused(&fault),
+    }
+}
+
+async fn changes(gateway: &Gateway, kept: &Kept, body: &[u8]) -> Result<UserChange, Response> {
+    let Changed { username, password, password_hash, roles, permissions, plan, disabled } =
+        read(body)?;
+    if let Some(username) = &username {
+        judge_name(username)?;
+        judge_twins(kept, None, username)?;
+    }
+    judge_roles(&kept.snapshot, roles.as_deref().unwrap_or_default())?;
+    let taken_away = matches!(password, Some(None)) && password_hash.is_none();
+    let made =
+        hash(&gateway.snapshot().memory().passwords, password.flatten(), password_hash).await?;
+    let password = match made {
+        Some(hash) => Some(PasswordSet::To(hash)),
+        None => taken_away.then_some(PasswordSet::Nothing),
+    };
+    let wanted = UserChange { username, password, roles, permissions, plan, disabled };
+    if wanted.is_empty() { Err(invalid("Nothing is to be changed")) } else { Ok(wanted) }
+}
+
+pub(super) async fn remove(kept: Kept, Path(id): Path<String>) -> Response {
+    match kept.records.remove_user(&id, &kept.author(), kept.now).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(fault) => refused(&fault),
+    }
+}
+
+/// A user of the file goes before one of the store, who would be its shadow.
+fn judge_twins(kept: &Kept, subject: Option<&str>, username: &str) -> Result<(), Response> {
+    let accounts = &kept.snapshot.policy().accounts;
+    let taken = accounts.user_by_name(username).is_some()
+        || subject.is_some_and(|subject| accounts.user(subject).is_some());
+    if taken { Err(invalid("The file has such a user already")) } else { Ok(()) }
+}
+
+async fn hash(
+    passwords: &Passwords,
+    password: Option<String>,
+    hash: Option<PasswordHash>,
+) -> Result<Option<Secret>, Response> {
+    match (password, hash) {
+        (Some(_), Some(_)) => Err(invalid("`password` and `password_hash` exclude each other")),
+        (None, None) => Ok(None),
+        (None, Some(hash)) => match HashKind::judge(&hash.0) {
+            Ok(_) => Ok(Some(hash.0)),
+            Err(why) => Err(invalid(&format!("The password's hash cannot be used: {why}"))),
+        },
+        (Some(password), None) => {
+            // It is wiped when it is dropped.
+            let password = Secret::new(password);
+            if !(1..=LONGEST_PASSWORD).contains(&password.expose().len()) {
+                return Err(invalid("A password has 1 to 1024 bytes"));
+            }
+            let made = passwords.hash(password.expose()).await;
+            made.map(Some).ok_or_else(|| {
+                super::refuse(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "unavailable",
+                    "There is no room to hash a password now",
+                )
+            })
+        }
+    }
+}
