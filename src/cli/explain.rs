@@ -15,7 +15,7 @@ use super::{
 use crate::{
     model::Timestamp,
     policy::{Verdict, trail::Outcome},
-    sources::{Dry, Memory},
+    sources::Dry,
 };
 
 /// What the command is told.
@@ -55,9 +55,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for written in &arguments.headers {
         add(&mut inquiry, written)?;
     }
+    let memory = file::memory(&outcome)?;
     let policy = outcome.policy;
-    // Nothing is counted, so that one place is enough.
-    let memory = Memory::new(1);
     let sources = Dry::new(&policy, &memory);
     let findings = inquiry.judge(&policy, &sources, None, now)?;
     match arguments.format {

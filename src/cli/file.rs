@@ -1,12 +1,15 @@
 //! The configuration file as commands need it: read, compiled, and its faults told.
 
-use std::{path::PathBuf, time::SystemTime};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
+
+use anyhow::Context as _;
 
 use super::output::{self, Colour};
 use crate::{
     compile::{self, Circumstances, Compiled, Outcome},
     config::{Loaded, diagnostic, values::Written},
-    model::Timestamp,
+    model::{StoreLocation, Timestamp},
+    sources::{Memory, Records},
 };
 
 /// Which file.
@@ -44,6 +47,22 @@ pub(super) fn load_quietly(file: &FileArgument, now: Timestamp) -> anyhow::Resul
         return Ok(None);
     }
     Ok(compiled.outcome)
+}
+
+/// Memory for one decision: with what the store holds, if the file names one that is there. Nothing is
+/// counted, so that one place is enough.
+pub(super) fn memory(outcome: &Outcome) -> anyhow::Result<Memory> {
+    let memory = Memory::new(1);
+    let Some(store) = &outcome.serving.store else { return Ok(memory) };
+    // To look is not to make one.
+    if let StoreLocation::Sqlite(file) = &store.location
+        && !file.exists()
+    {
+        return Ok(memory);
+    }
+    let records = Records::new(store.location.clone(), store.max_stale);
+    super::accounts::wait(async { records.begin().await.context("cannot use the store") })?;
+    Ok(Memory { records: Some(Arc::new(records)), ..memory })
 }
 
 /// An environment variable, if it is set and text.

@@ -80,7 +80,9 @@ async fn serve_loaded(
     if let Some(records) = loaded.records().cloned() {
         // Read before the first request: whom the store knows is served from the beginning.
         records.begin().await.context("cannot use the store")?;
+        let tidied = Arc::clone(&records);
         tokio::spawn(async move { records.keep_following().await });
+        tokio::spawn(async move { tidied.keep_tidy().await });
     }
     let gateway = Gateway::begin(file.to_owned(), loaded, metrics, logging);
     gateway.listens(sockets.iter().map(|bound| bound.address).collect());

@@ -4,6 +4,7 @@
 use std::{
     io::{self, Read},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::{Context, bail};
@@ -80,7 +81,8 @@ fn issue(arguments: &Issue) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     let scope = arguments.scope.as_deref();
-    output::print_line(issue_for(&outcome.policy, &arguments.username, scope, now)?)?;
+    let memory = file::memory(&outcome)?;
+    output::print_line(issue_for(&outcome.policy, &memory, &arguments.username, scope, now)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,17 +92,22 @@ fn issue(arguments: &Issue) -> anyhow::Result<ExitCode> {
 /// If the gateway issues none, or not to this user.
 pub(super) fn issue_for(
     policy: &Policy,
+    memory: &Memory,
     username: &str,
     scope: Option<&str>,
     now: Timestamp,
 ) -> anyhow::Result<String> {
     let terms = policy.issuing.as_deref().context("the file has no `token` section")?;
-    let user = policy.accounts.user_by_name(username);
+    let user = match (policy.accounts.user_by_name(username), &memory.records) {
+        (Some(user), _) => Some(Arc::clone(user)),
+        (None, None) => None,
+        (None, Some(records)) => records.user_by_name(username)?,
+    };
     let user = user.with_context(|| format!("no user is named `{}`", shown(username)))?;
     if user.disabled {
         bail!("the user `{}` is disabled", shown(username));
     }
-    Ok(token::mint(terms, user, &policy.roles, scope, now)?.token)
+    Ok(token::mint(terms, &user, &policy.roles, scope, now)?.token)
 }
 
 fn inspect(arguments: &Inspect) -> anyhow::Result<ExitCode> {
@@ -117,7 +124,7 @@ fn inspect(arguments: &Inspect) -> anyhow::Result<ExitCode> {
         token => token.to_owned(),
     };
     let policy = &outcome.policy;
-    let memory = Memory::new(1);
+    let memory = file::memory(&outcome)?;
     let rule = JwtRule { issuers: policy.issuers.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let sources = Dry::new(policy, &memory);
@@ -260,7 +267,7 @@ mod tests {
     fn what_is_issued_is_accepted_until_it_expires() {
         let policy = policy();
         let now = Timestamp::from_seconds(1_900_000_000);
-        let token = issue_for(&policy, "alice", None, now).unwrap();
+        let token = issue_for(&policy, &Memory::new(1), "alice", None, now).unwrap();
         let accepted = judged(&policy, &token, now);
         let text = to_text(&token, &accepted, Colour::Never);
         assert!(text.contains("accepted as `alice` of `local`\n  roles: user\n"), "{text}");
@@ -269,15 +276,15 @@ mod tests {
         let json = to_json(&token, &late);
         assert_eq!((&json["accepted"], &json["reason"]), (&json!(false), &json!("expired")));
         assert_eq!(json["claims"]["sub"], "alice");
-        let narrow = issue_for(&policy, "alice", Some("read:items"), now).unwrap();
+        let narrow = issue_for(&policy, &Memory::new(1), "alice", Some("read:items"), now).unwrap();
         assert!(judged(&policy, &narrow, now).unwrap().roles.is_empty());
     }
 
     #[test]
     fn nobody_else_is_issued_a_token() {
         let now = Timestamp::from_seconds(1_900_000_000);
-        assert!(issue_for(&policy(), "mallory", None, now).is_err());
-        assert!(issue_for(&policy(), "alice", Some("delete:users"), now).is_err());
+        assert!(issue_for(&policy(), &Memory::new(1), "mallory", None, now).is_err());
+        assert!(issue_for(&policy(), &Memory::new(1), "alice", Some("delete:users"), now).is_err());
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::{net::IpAddr, sync::Arc};
 
 use http::HeaderValue;
 
-use super::{Memory, live::Live};
+use super::{
+    Memory,
+    live::{Live, Use},
+};
 use crate::{
     model::{Principal, Timestamp},
     policy::{
@@ -50,7 +53,7 @@ impl Sources for Dry<'_> {
     }
 
     async fn api_key(&self, key: &Digest) -> Result<Option<Arc<ApiKey>>, Unavailable> {
-        self.live.key(key, None)
+        self.live.key(key, Use::Unnoted)
     }
 
     async fn user(&self, subject: &str) -> Result<Option<Arc<User>>, Unavailable> {

@@ -60,6 +60,15 @@ pub struct Live<'s> {
     memory: &'s Memory,
 }
 
+/// Whether looking a key up is a use of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It is, and the store hears of it.
+    Noted,
+    /// It is not.
+    Unnoted,
+}
+
 /// Who logs in by a name.
 pub(super) struct Named {
     /// Nobody, or a user who may be shut out.
@@ -80,17 +89,16 @@ impl<'s> Live<'s> {
         self.memory
     }
 
-    /// The API key with this digest. Its use is noted if `used` says when it is.
-    pub(super) fn key(
-        &self,
-        key: &Digest,
-        used: Option<Timestamp>,
-    ) -> Result<Option<Arc<ApiKey>>, Unavailable> {
+    /// The API key with this digest.
+    pub(super) fn key(&self, key: &Digest, used: Use) -> Result<Option<Arc<ApiKey>>, Unavailable> {
         let accounts = &self.policy.accounts;
         match (accounts.key(key), &self.memory.records) {
             (Some(key), _) => Ok(Some(Arc::clone(key))),
             (None, None) => Ok(None),
-            (None, Some(records)) => Ok(records.api_key(key, accounts, used)?.map(Arc::new)),
+            (None, Some(records)) => {
+                let at = (used == Use::Noted).then(|| SystemTime::now().into());
+                Ok(records.api_key(key, accounts, at)?.map(Arc::new))
+            }
         }
     }
 
@@ -174,7 +182,7 @@ impl Sources for Live<'_> {
     }
 
     async fn api_key(&self, key: &Digest) -> Result<Option<Arc<ApiKey>>, Unavailable> {
-        self.key(key, Some(SystemTime::now().into()))
+        self.key(key, Use::Noted)
     }
 
     async fn user(&self, subject: &str) -> Result<Option<Arc<User>>, Unavailable> {

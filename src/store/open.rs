@@ -1,6 +1,12 @@
 //! From a place to a store that is open, private and of our schema.
 
-use std::{fs, io, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Once, time::Duration};
+use std::{
+    fs, io,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+    sync::Once,
+    time::Duration,
+};
 
 use percent_encoding::{AsciiSet, CONTROLS};
 use sqlx::{AnyPool, Executor as _, any::AnyPoolOptions};
@@ -72,7 +78,17 @@ fn url_of(file: &Path) -> String {
 fn make_private(file: &Path) -> io::Result<()> {
     let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
     match made {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let mode = fs::metadata(file)?.permissions().mode();
+            if mode & 0o077 != 0 {
+                tracing::warn!(
+                    event = "store_not_private",
+                    mode = format!("{:03o}", mode & 0o777),
+                    "others than the owner may read the store's file: `chmod 600` it"
+                );
+            }
+            Ok(())
+        }
         outcome => outcome.map(drop),
     }
 }

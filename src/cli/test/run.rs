@@ -88,7 +88,13 @@ impl<'p> Suite<'p> {
             authorization(format!("Bearer {token}"));
         }
         if let Some(username) = &credentials.token_for {
-            let token = crate::cli::token::issue_for(self.policy, username.as_str(), None, now)?;
+            let token = crate::cli::token::issue_for(
+                self.policy,
+                &self.memory,
+                username.as_str(),
+                None,
+                now,
+            )?;
             authorization(format!("Bearer {token}"));
         }
         if let Some(login) = &credentials.basic {

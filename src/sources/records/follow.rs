@@ -47,29 +47,34 @@ impl Records {
         }
     }
 
-    /// Follows the store for as long as the process lives.
+    /// Follows the store for as long as the process lives. Nothing else is done in between, so that
+    /// nothing makes it late.
     pub async fn keep_following(&self) {
-        let mut period = tokio::time::interval(PERIOD);
-        period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut noted, mut forgotten) = (Instant::now(), Instant::now());
+        let mut period = ticks(PERIOD);
         loop {
             period.tick().await;
-            if self.follow().await.is_err() {
-                continue;
+            // A fault is logged there.
+            let _ = self.follow().await;
+        }
+    }
+
+    /// Writes notes and deletes what has expired for as long as the process lives.
+    pub async fn keep_tidy(&self) {
+        let (mut notes, mut forgetting) = (ticks(NOTES), ticks(FORGETTING));
+        loop {
+            tokio::select! {
+                _ = notes.tick() => self.write_notes().await,
+                _ = forgetting.tick() => self.forget().await,
             }
-            if noted.elapsed() >= NOTES {
-                noted = Instant::now();
-                self.write_notes().await;
-            }
-            if forgotten.elapsed() >= FORGETTING {
-                forgotten = Instant::now();
-                self.sweep(now());
-                if let Some(store) = self.store.get()
-                    && let Err(fault) = store.forget(now()).await
-                {
-                    tracing::warn!(event = "store_not_swept", %fault);
-                }
-            }
+        }
+    }
+
+    async fn forget(&self) {
+        self.sweep(now());
+        if let Some(store) = self.store.get()
+            && let Err(fault) = store.forget(now()).await
+        {
+            tracing::warn!(event = "store_not_swept", %fault);
         }
     }
 
@@ -167,6 +172,12 @@ impl Records {
             }
         }
     }
+}
+
+fn ticks(period: Duration) -> tokio::time::Interval {
+    let mut period = tokio::time::interval(period);
+    period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    period
 }
 
 /// Whether `there` is the same history as `here`, and later.

@@ -72,6 +72,15 @@ fn a_user_is_added_changed_shut_out_and_removed_while_the_gateway_runs(store: &s
     assert_eq!(login(&gateway, "bob", "wonderland"), 401);
     let token = gateway.login("bob", "builder");
     assert_eq!(bearer(&token), 200);
+    // The commands that explain know the users of the store too.
+    let issued = command(&gateway, &["token", "issue", "bob"], "");
+    let issued = String::from_utf8(issued.stdout).unwrap();
+    assert_eq!(bearer(issued.trim()), 200);
+    let header = format!("Authorization: Bearer {}", issued.trim());
+    let explained = command(&gateway, &["explain", "GET", "/token", "-H", &header], "");
+    assert_eq!(explained.status.code(), Some(0));
+    let inspected = command(&gateway, &["token", "inspect", "-"], &issued);
+    assert_eq!(inspected.status.code(), Some(0));
     told(&gateway, &["user", "set", "bob", "--role", "admin"], "");
     soon("a role", || {
         let answer =
