@@ -8,7 +8,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::records::{Kept, LONGEST_PAGE, refused};
+use super::records::{Kept, LONGEST_PAGE, Refusal};
 use crate::{observe::logging::rfc3339, store::Logged};
 
 /// Which lines are asked for: the latest, or those before a number.
@@ -19,17 +19,12 @@ pub(super) struct Lines {
     limit: Option<u32>,
 }
 
-pub(super) async fn list(kept: Kept, Query(lines): Query<Lines>) -> Response {
+pub(super) async fn list(kept: Kept, Query(lines): Query<Lines>) -> Result<Response, Refusal> {
     let limit = lines.limit.unwrap_or(100).clamp(1, LONGEST_PAGE);
     let before = lines.before.unwrap_or(i64::MAX);
-    let listed = async { kept.records.store()?.audit(before, limit).await };
-    match listed.await {
-        Ok(lines) => {
-            let lines: Vec<Value> = lines.iter().map(shown).collect();
-            Json(json!({ "audit": lines })).into_response()
-        }
-        Err(fault) => refused(&fault),
-    }
+    let lines = kept.records.store()?.audit(before, limit).await?;
+    let lines: Vec<Value> = lines.iter().map(shown).collect();
+    Ok(Json(json!({ "audit": lines })).into_response())
 }
 
 fn shown(line: &Logged) -> Value {

@@ -10,9 +10,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::records::{
-    Kept, Page, absent, invalid, judge_name, judge_roles, key as shown, present, read, refused,
-};
+use super::records::{Kept, Page, Refusal, judge_name, judge_roles, key as shown, present, read};
 use crate::{
     config::values::Period,
     model::{Cidr, Permission, PlanName, Role, Timestamp},
@@ -62,49 +60,36 @@ impl Default for Rotation {
     }
 }
 
-pub(super) async fn list(kept: Kept, Query(page): Query<Page>) -> Response {
-    let listed = async { kept.records.store()?.keys_after(&page.after, page.limit()).await };
-    match listed.await {
-        Ok(keys) => page.answer("keys", keys.iter().map(|key| shown(key, kept.now)).collect()),
-        Err(fault) => refused(&fault),
-    }
+pub(super) async fn list(kept: Kept, Query(page): Query<Page>) -> Result<Response, Refusal> {
+    let keys = kept.records.store()?.keys_after(&page.after, page.limit()).await?;
+    Ok(page.answer("keys", keys.iter().map(|key| shown(key, kept.now)).collect()))
 }
 
-pub(super) async fn show(kept: Kept, Path(id): Path<String>) -> Response {
-    let found = async { kept.records.store()?.key(&id).await };
-    match found.await {
-        Ok(Some(key)) => Json(shown(&key, kept.now)).into_response(),
-        Ok(None) => absent("key"),
-        Err(fault) => refused(&fault),
-    }
+pub(super) async fn show(kept: Kept, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let key = kept.records.store()?.key(&id).await?;
+    let key = key.ok_or_else(|| Refusal::absent("key"))?;
+    Ok(Json(shown(&key, kept.now)).into_response())
 }
 
-pub(super) async fn make(kept: Kept, body: Bytes) -> Response {
-    let (minted, key) = match new_key(&kept, &body) {
-        Ok(made) => made,
-        Err(response) => return response,
-    };
-    match kept.records.add_key(&key, &kept.author(), kept.now).await {
-        Ok(added) => {
-            let handed = handed_over(&minted, shown(&added, kept.now));
-            (StatusCode::CREATED, Json(handed)).into_response()
-        }
-        Err(fault) => refused(&fault),
-    }
+pub(super) async fn make(kept: Kept, body: Bytes) -> Result<Response, Refusal> {
+    let (minted, key) = new_key(&kept, &body)?;
+    let added = kept.records.add_key(&key, &kept.author(), kept.now).await?;
+    let handed = handed_over(&minted, shown(&added, kept.now));
+    Ok((StatusCode::CREATED, Json(handed)).into_response())
 }
 
-fn new_key(kept: &Kept, body: &[u8]) -> Result<(MintedKey, NewKey), Response> {
+fn new_key(kept: &Kept, body: &[u8]) -> Result<(MintedKey, NewKey), Refusal> {
     let wanted: Wanted = read(if body.is_empty() { b"{}" } else { body })?;
     if wanted.id.as_deref().is_some_and(|id| !is_key_id(id)) {
-        return Err(invalid("An id has 1 to 64 letters, digits and hyphens"));
+        return Err(Refusal::invalid("An id has 1 to 64 letters, digits and hyphens"));
     }
     for name in [&wanted.name, &wanted.owner].into_iter().flatten() {
         judge_name(name)?;
     }
     judge_roles(&kept.snapshot, &wanted.roles)?;
-    let minted = MintedKey::mint(wanted.id.as_deref()).map_err(|fault| refused(&fault))?;
+    let minted = MintedKey::mint(wanted.id.as_deref())?;
     if kept.snapshot.policy().accounts.has_key(&minted.id) {
-        return Err(invalid("The file has such a key already"));
+        return Err(Refusal::invalid("The file has such a key already"));
     }
     let key = NewKey {
         id: minted.id.clone(),
@@ -120,49 +105,44 @@ fn new_key(kept: &Kept, body: &[u8]) -> Result<(MintedKey, NewKey), Response> {
     Ok((minted, key))
 }
 
-pub(super) async fn change(kept: Kept, Path(id): Path<String>, body: Bytes) -> Response {
-    let wanted = match changes(&kept, &body) {
-        Ok(wanted) => wanted,
-        Err(response) => return response,
-    };
+pub(super) async fn change(
+    kept: Kept,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let wanted = changes(&kept, &body)?;
     let detail = wanted.names().join(" ");
     let entry = Entry { action: "key.set", target: &id, detail: &detail };
-    match kept.records.change_key(&id, &wanted, &kept.author(), &entry, kept.now).await {
-        Ok(key) => Json(shown(&key, kept.now)).into_response(),
-        Err(fault) => refused(&fault),
-    }
+    let changed = kept.records.change_key(&id, &wanted, &kept.author(), &entry, kept.now).await?;
+    Ok(Json(shown(&changed, kept.now)).into_response())
 }
 
-fn changes(kept: &Kept, body: &[u8]) -> Result<KeyChange, Response> {
+fn changes(kept: &Kept, body: &[u8]) -> Result<KeyChange, Refusal> {
     let Changed { name, roles, permissions, plan, networks, expires, disabled } = read(body)?;
     if let Some(Some(name)) = &name {
         judge_name(name)?;
     }
     judge_roles(&kept.snapshot, roles.as_deref().unwrap_or_default())?;
     let wanted = KeyChange { name, roles, permissions, plan, networks, expires, disabled };
-    if wanted.is_empty() { Err(invalid("Nothing is to be changed")) } else { Ok(wanted) }
+    if wanted.is_empty() { Err(Refusal::invalid("Nothing is to be changed")) } else { Ok(wanted) }
 }
 
-pub(super) async fn revoke(kept: Kept, Path(id): Path<String>) -> Response {
-    match kept.records.revoke_key(&id, &kept.author(), kept.now).await {
-        Ok(key) => Json(shown(&key, kept.now)).into_response(),
-        Err(fault) => refused(&fault),
-    }
+pub(super) async fn revoke(kept: Kept, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let revoked = kept.records.revoke_key(&id, &kept.author(), kept.now).await?;
+    Ok(Json(shown(&revoked, kept.now)).into_response())
 }
 
-pub(super) async fn rotate(kept: Kept, Path(id): Path<String>, body: Bytes) -> Response {
-    let rotation: Result<Rotation, Response> = read(if body.is_empty() { b"{}" } else { &body });
-    let minted = MintedKey::mint(Some(&id)).map_err(|fault| refused(&fault));
-    let (rotation, minted) = match (rotation, minted) {
-        (Ok(rotation), Ok(minted)) => (rotation, minted),
-        (Err(response), _) | (_, Err(response)) => return response,
-    };
+pub(super) async fn rotate(
+    kept: Kept,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let rotation: Rotation = read(if body.is_empty() { b"{}" } else { &body })?;
+    let minted = MintedKey::mint(Some(&id))?;
     let until = kept.now + rotation.keep_old.0;
     let author = kept.author();
-    match kept.records.rotate_key(&id, &minted.sha256, until, &author, kept.now).await {
-        Ok(key) => Json(handed_over(&minted, shown(&key, kept.now))).into_response(),
-        Err(fault) => refused(&fault),
-    }
+    let rotated = kept.records.rotate_key(&id, &minted.sha256, until, &author, kept.now).await?;
+    Ok(Json(handed_over(&minted, shown(&rotated, kept.now))).into_response())
 }
 
 /// A key and, this once, its text.

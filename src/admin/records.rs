@@ -1,6 +1,6 @@
 //! What the handlers of users, keys and the audit log have in common.
 
-use std::{net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use axum::{
     Json,
@@ -85,15 +85,65 @@ impl Page {
     }
 }
 
+/// Why a request is not served.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    detail: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// The request is understood and wrong.
+    pub fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Self { status, code: "invalid_request", detail: detail.into() }
+    }
+
+    /// There is no such thing.
+    pub fn absent(what: &str) -> Self {
+        let detail = format!("There is no such {what}").into();
+        Self { status: StatusCode::NOT_FOUND, code: "not_found", detail }
+    }
+
+    /// It cannot be served now.
+    pub fn unavailable(detail: &'static str) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self { status, code: "unavailable", detail: detail.into() }
+    }
+}
+
+impl From<StoreFault> for Refusal {
+    fn from(fault: StoreFault) -> Self {
+        match fault {
+            StoreFault::Absent { what } => Self::absent(what),
+            StoreFault::Taken { what } => {
+                let detail = format!("The {what} is taken").into();
+                Self { status: StatusCode::CONFLICT, code: "conflict", detail }
+            }
+            fault => {
+                tracing::error!(event = "store_refused", %fault, "the store did not serve the admin API");
+                Self::unavailable("The store is unavailable")
+            }
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        refuse(self.status, self.code, &self.detail)
+    }
+}
+
 /// Reads a body. What is wrong is told without what stands there, which may be a password.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         let why = match error.classify() {
             serde_json::error::Category::Data => "a member is unknown, missing or of another type",
             _ => "it is not JSON",
         };
-        invalid(&format!("The body cannot be used: {why} ({place})"))
+        Refusal::invalid(format!("The body cannot be used: {why} ({place})"))
     })
 }
 
@@ -104,47 +154,27 @@ pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     T::deserialize(from).map(Some)
 }
 
-/// The request is understood and wrong.
-pub(super) fn invalid(detail: &str) -> Response {
-    refuse(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", detail)
-}
-
-/// There is no such thing.
-pub(super) fn absent(what: &str) -> Response {
-    refuse(StatusCode::NOT_FOUND, "not_found", &format!("There is no such {what}"))
-}
-
-/// The answer to a fault of the store.
-pub(super) fn refused(fault: &StoreFault) -> Response {
-    match fault {
-        StoreFault::Absent { what } => absent(what),
-        StoreFault::Taken { what } => {
-            refuse(StatusCode::CONFLICT, "conflict", &format!("The {what} is taken"))
-        }
-        fault => {
-            tracing::error!(event = "store_refused", %fault, "the admin API could not use the store");
-            refuse(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The store is unavailable")
-        }
-    }
-}
-
 /// All of these roles are defined, if the file defines any.
-pub(super) fn judge_roles(snapshot: &Snapshot, roles: &[Role]) -> Result<(), Response> {
+pub(super) fn judge_roles(snapshot: &Snapshot, roles: &[Role]) -> Result<(), Refusal> {
     let graph = &snapshot.policy().roles;
     let unknown = roles.iter().find(|role| !graph.defines(role.as_str()));
     match unknown.filter(|_| graph.names().next().is_some()) {
-        Some(_) => Err(invalid("A role is not defined under `roles`")),
+        Some(_) => Err(Refusal::invalid("A role is not defined under `roles`")),
         None => Ok(()),
     }
 }
 
 /// A name that can stand in a header and a list.
-pub(super) fn judge_name(name: &str) -> Result<(), Response> {
+pub(super) fn judge_name(name: &str) -> Result<(), Refusal> {
     let usual = !name.is_empty()
         && name.len() <= 255
         && name.trim() == name
         && !name.chars().any(|one| one.is_control() || one == ',');
-    if usual { Ok(()) } else { Err(invalid("A name has 1 to 255 characters and no comma")) }
+    if usual {
+        Ok(())
+    } else {
+        Err(Refusal::invalid("A name has 1 to 255 characters and no comma"))
+    }
 }
 
 /// A user for people and scripts, without the hash.

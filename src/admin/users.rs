@@ -11,9 +11,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::records::{
-    Kept, Page, absent, invalid, judge_name, judge_roles, present, read, refused, user as shown,
-};
+use super::records::{Kept, Page, Refusal, judge_name, judge_roles, present, read, user as shown};
 use crate::{
     config::values::PasswordHash,
     gateway::Gateway,
@@ -55,35 +53,28 @@ struct Changed {
     disabled: Option<bool>,
 }
 
-pub(super) async fn list(kept: Kept, Query(page): Query<Page>) -> Response {
-    let listed = async { kept.records.store()?.users_after(&page.after, page.limit()).await };
-    match listed.await {
-        Ok(users) => page.answer("users", users.iter().map(shown).collect()),
-        Err(fault) => refused(&fault),
-    }
+pub(super) async fn list(kept: Kept, Query(page): Query<Page>) -> Result<Response, Refusal> {
+    let users = kept.records.store()?.users_after(&page.after, page.limit()).await?;
+    Ok(page.answer("users", users.iter().map(shown).collect()))
 }
 
-pub(super) async fn show(kept: Kept, Path(id): Path<String>) -> Response {
-    let found = async { kept.records.store()?.user(&id).await };
-    match found.await {
-        Ok(Some(user)) => Json(shown(&user)).into_response(),
-        Ok(None) => absent("user"),
-        Err(fault) => refused(&fault),
-    }
+pub(super) async fn show(kept: Kept, Path(id): Path<String>) -> Result<Response, Refusal> {
+    let user = kept.records.store()?.user(&id).await?;
+    let user = user.ok_or_else(|| Refusal::absent("user"))?;
+    Ok(Json(shown(&user)).into_response())
 }
 
-pub(super) async fn add(State(gateway): State<Arc<Gateway>>, kept: Kept, body: Bytes) -> Response {
-    let wanted = match new_user(&gateway, &kept, &body).await {
-        Ok(wanted) => wanted,
-        Err(response) => return response,
-    };
-    match kept.records.add_user(&wanted, &kept.author(), kept.now).await {
-        Ok(added) => (StatusCode::CREATED, Json(shown(&added))).into_response(),
-        Err(fault) => refused(&fault),
-    }
+pub(super) async fn add(
+    State(gateway): State<Arc<Gateway>>,
+    kept: Kept,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let wanted = new_user(&gateway, &kept, &body).await?;
+    let added = kept.records.add_user(&wanted, &kept.author(), kept.now).await?;
+    Ok((StatusCode::CREATED, Json(shown(&added))).into_response())
 }
 
-async fn new_user(gateway: &Gateway, kept: &Kept, body: &[u8]) -> Result<NewUser, Response> {
+async fn new_user(gateway: &Gateway, kept: &Kept, body: &[u8]) -> Result<NewUser, Refusal> {
     let wanted: Wanted = read(body)?;
     let subject = wanted.id.unwrap_or_else(|| wanted.username.clone());
     judge_name(&wanted.username)?;
@@ -108,11 +99,8 @@ pub(super) async fn change(
     kept: Kept,
     Path(id): Path<String>,
     body: Bytes,
-) -> Response {
-    let wanted = match changes(&gateway, &kept, &body).await {
-        Ok(wanted) => wanted,
-        Err(response) => return response,
-    };
+) -> Result<Response, Refusal> {
+    let wanted = changes(&gateway, &kept, &body).await?;
     let action = match wanted.disabled {
         Some(true) => "user.disable",
         Some(false) => "user.enable",
@@ -120,13 +108,11 @@ pub(super) async fn change(
     };
     let detail = wanted.names().join(" ");
     let entry = Entry { action, target: &id, detail: &detail };
-    match kept.records.change_user(&id, &wanted, &kept.author(), &entry, kept.now).await {
-        Ok(user) => Json(shown(&user)).into_response(),
-        Err(fault) => refused(&fault),
-    }
+    let changed = kept.records.change_user(&id, &wanted, &kept.author(), &entry, kept.now).await?;
+    Ok(Json(shown(&changed)).into_response())
 }
 
-async fn changes(gateway: &Gateway, kept: &Kept, body: &[u8]) -> Result<UserChange, Response> {
+async fn changes(gateway: &Gateway, kept: &Kept, body: &[u8]) -> Result<UserChange, Refusal> {
     let Changed { username, password, password_hash, roles, permissions, plan, disabled } =
         read(body)?;
     if let Some(username) = &username {
@@ -142,50 +128,45 @@ async fn changes(gateway: &Gateway, kept: &Kept, body: &[u8]) -> Result<UserChan
         None => taken_away.then_some(PasswordSet::Nothing),
     };
     let wanted = UserChange { username, password, roles, permissions, plan, disabled };
-    if wanted.is_empty() { Err(invalid("Nothing is to be changed")) } else { Ok(wanted) }
+    if wanted.is_empty() { Err(Refusal::invalid("Nothing is to be changed")) } else { Ok(wanted) }
 }
 
-pub(super) async fn remove(kept: Kept, Path(id): Path<String>) -> Response {
-    match kept.records.remove_user(&id, &kept.author(), kept.now).await {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(fault) => refused(&fault),
-    }
+pub(super) async fn remove(kept: Kept, Path(id): Path<String>) -> Result<Response, Refusal> {
+    kept.records.remove_user(&id, &kept.author(), kept.now).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// A user of the file goes before one of the store, who would be its shadow.
-fn judge_twins(kept: &Kept, subject: Option<&str>, username: &str) -> Result<(), Response> {
+fn judge_twins(kept: &Kept, subject: Option<&str>, username: &str) -> Result<(), Refusal> {
     let accounts = &kept.snapshot.policy().accounts;
     let taken = accounts.user_by_name(username).is_some()
         || subject.is_some_and(|subject| accounts.user(subject).is_some());
-    if taken { Err(invalid("The file has such a user already")) } else { Ok(()) }
+    if taken { Err(Refusal::invalid("The file has such a user already")) } else { Ok(()) }
 }
 
 async fn hash(
     passwords: &Passwords,
     password: Option<String>,
     hash: Option<PasswordHash>,
-) -> Result<Option<Secret>, Response> {
+) -> Result<Option<Secret>, Refusal> {
     match (password, hash) {
-        (Some(_), Some(_)) => Err(invalid("`password` and `password_hash` exclude each other")),
+        (Some(_), Some(_)) => {
+            Err(Refusal::invalid("`password` and `password_hash` exclude each other"))
+        }
         (None, None) => Ok(None),
         (None, Some(hash)) => match HashKind::judge(&hash.0) {
             Ok(_) => Ok(Some(hash.0)),
-            Err(why) => Err(invalid(&format!("The password's hash cannot be used: {why}"))),
+            Err(why) => Err(Refusal::invalid(format!("The password's hash cannot be used: {why}"))),
         },
         (Some(password), None) => {
             // It is wiped when it is dropped.
             let password = Secret::new(password);
             if !(1..=LONGEST_PASSWORD).contains(&password.expose().len()) {
-                return Err(invalid("A password has 1 to 1024 bytes"));
+                return Err(Refusal::invalid("A password has 1 to 1024 bytes"));
             }
             let made = passwords.hash(password.expose()).await;
-            made.map(Some).ok_or_else(|| {
-                super::refuse(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "unavailable",
-                    "There is no room to hash a password now",
-                )
-            })
+            made.map(Some)
+                .ok_or_else(|| Refusal::unavailable("There is no room to hash a password now"))
         }
     }
 }

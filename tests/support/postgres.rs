@@ -64,7 +64,10 @@ impl Postgres {
             .output()
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let script = "cat >/dev/null; kill -QUIT \"$(head -n 1 \"$0/data/postmaster.pid\")\" 2>/dev/null; sleep 0.3; rm -rf \"$0\"";
+        let script = "cat >/dev/null
+            read -r id <\"$0/data/postmaster.pid\" && kill -QUIT \"$id\" &&
+                for wait in 1 2 3 4 5 6 7 8 9; do kill -0 \"$id\" || break; sleep 0.2; done
+            rm -rf \"$0\"";
         let lease = Command::new("sh")
             .args(["-c", script])
             .arg(&folder)
