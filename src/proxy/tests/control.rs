@@ -57,7 +57,8 @@ async fn the_api_answers_to_its_own_name_and_methods_only() {
         ),
         (plain("GET", "/api/v1/reload"), 405, "method_not_allowed"),
         (plain("GET", "/api/v1/status/"), 404, "no_route"),
-        (plain("GET", "/api/v1/users"), 404, "no_route"),
+        (plain("GET", "/api/v1/users"), 404, "no_store"),
+        (plain("GET", "/api/v1/users/7/x"), 404, "no_route"),
         (plain("GET", "/"), 404, "no_route"),
     ] {
         let answer = gateway.ask_admin(&request).await;
