@@ -128,7 +128,8 @@ fn inspect(arguments: &Inspect) -> anyhow::Result<ExitCode> {
     let rule = JwtRule { issuers: policy.issuers.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let sources = Dry::new(policy, &memory);
-    let judged = runtime.block_on(judge_token(policy, &rule, token.as_bytes(), &sources, now));
+    let judged =
+        runtime.block_on(judge_token(policy, &rule, token.as_bytes(), None, &sources, now));
     match arguments.format {
         Format::Json => output::print_line(format_args!("{:#}", to_json(&token, &judged)))?,
         Format::Human => output::print(to_text(&token, &judged, Colour::of_stdout()))?,
@@ -229,6 +230,7 @@ const fn why(fault: TokenFault) -> &'static str {
         TokenFault::Audience => "it was issued for another audience",
         TokenFault::ClaimType => "a claim has the wrong type",
         TokenFault::Critical => "its header has `crit`, `cty` or `b64`",
+        TokenFault::Client => "the API key that it was issued to is unknown, shut out or over",
         TokenFault::DisabledUser => "the user whom it speaks for is disabled",
         TokenFault::DuplicateClaim => "a member stands in it twice",
         TokenFault::Expired => "its time is over",
@@ -236,6 +238,7 @@ const fn why(fault: TokenFault) -> &'static str {
         TokenFault::Malformed => "it is not a token in the compact form of JWS",
         TokenFault::MissingClaim => "a claim that must be there is not",
         TokenFault::NotYetValid => "its time has not come",
+        TokenFault::Revoked => "it was taken back",
         TokenFault::Signature => "no key of its issuer made the signature",
         TokenFault::TooLarge => "it is longer than any token that is read",
         TokenFault::Type => "its `typ` is not one that its issuer uses",
@@ -260,7 +263,7 @@ mod tests {
         let rule = JwtRule { issuers: policy.issuers.clone() };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let sources = Dry::new(policy, &memory);
-        runtime.block_on(judge_token(policy, &rule, token.as_bytes(), &sources, now))
+        runtime.block_on(judge_token(policy, &rule, token.as_bytes(), None, &sources, now))
     }
 
     #[test]

@@ -7,11 +7,17 @@ use crate::policy::metadata::{MetadataTerms, ServerTerms, parts};
 pub(super) fn compile(input: &Input<'_>, own: Option<&Own>) -> Option<MetadataTerms> {
     let server = own.and_then(|own| {
         let issuing = &own.issuing;
+        let grants = [
+            ("password", true),
+            ("refresh_token", issuing.refresh_ttl.is_some()),
+            ("client_credentials", issuing.for_clients),
+        ];
         Some(ServerTerms {
             issuer: parts(&issuing.issuer).map(|_| issuing.issuer.clone()),
             token_path: issuing.path.clone()?,
             jwks_path: issuing.jwks_path.clone(),
-            grants: vec!["password"],
+            revoke_path: issuing.revoke_path.clone(),
+            grants: grants.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect(),
         })
     });
     let issuers = input.config.authentication.jwt.iter();

@@ -37,6 +37,7 @@ pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Option<Own> {
     let token = input.config.token.as_ref()?;
     let at = input.root().key("token");
     judge_paths(token, at, faults);
+    judge_store(input, token, at, faults);
     if token.access_ttl.0 < Duration::from_secs(1) {
         faults
             .fault(
@@ -71,9 +72,12 @@ pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Option<Own> {
     let issuing = Arc::new(IssuingTerms {
         path: path(&token.path),
         jwks_path: path(&token.jwks_path),
+        revoke_path: path(&token.revoke_path),
         issuer: token.issuer.as_str().to_owned(),
         audience: token.audience.as_str().to_owned(),
         access_ttl: token.access_ttl.0,
+        refresh_ttl: token.refresh_ttl.map(|ttl| ttl.0),
+        for_clients: input.config.store.is_some() || input.config.authentication.api_keys.is_some(),
         key: signing,
     });
     Some(Own { issuing, issuer: Arc::new(issuer), keys })
@@ -88,6 +92,30 @@ fn judge_paths(token: &Token, at: Site<'_>, faults: &mut Faults) {
                 "a shared secret has no public key to serve",
             )
             .help("remove `jwks_path`, or sign with `algorithm: EdDSA` and `private_key_file`");
+    }
+}
+
+/// What lasts longer than the process, and counts for every gateway, is kept in the store.
+fn judge_store(input: &Input<'_>, token: &Token, at: Site<'_>, faults: &mut Faults) {
+    let there = [
+        ("refresh_ttl", token.refresh_ttl.is_some()),
+        ("revoke_path", token.revoke_path.is_some()),
+    ];
+    for (key, _) in there.iter().filter(|(_, there)| *there) {
+        if input.config.store.is_none() && !input.is_faulty("store") {
+            faults
+                .fault(codes::MISSING_KEY, at.key(key), format!("`{key}` needs a store"))
+                .help("add `store: sqlite:portcullis.db`");
+        }
+    }
+    if token.refresh_ttl.is_some_and(|ttl| ttl.0 < Duration::from_secs(1)) {
+        faults
+            .fault(
+                codes::OUT_OF_RANGE,
+                at.key("refresh_ttl"),
+                "a login can be refreshed for a second at least",
+            )
+            .help("two weeks are usual: `refresh_ttl: 14d`");
     }
 }
 

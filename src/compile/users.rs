@@ -52,6 +52,10 @@ fn warn_of_logins(input: &Input<'_>, faults: &mut Faults) {
         return;
     }
     let (root, config) = (input.root(), input.config);
+    // The store may have some, now or later.
+    if config.store.is_some() || input.is_faulty("store") {
+        return;
+    }
     let token = config.token.as_ref().is_some_and(|token| token.path.is_some());
     let basic = config.authentication.basic.is_some();
     let places =

@@ -29,8 +29,6 @@ const LATER: &[(&str, Later)] = &[
     ("server.upgrade_socket", Later::Key),
     ("shared_state", Later::Key),
     ("state_dir", Later::Key),
-    ("token.refresh_ttl", Later::Key),
-    ("token.revoke_path", Later::Key),
     ("tracing", Later::Key),
     ("upstreams.*.limits", Later::Key),
     ("upstreams.*.protocol", Later::Word("http2")),

@@ -29,9 +29,14 @@ pub struct Token {
     pub private_key_file: Option<OneOrMany<FilePath>>,
     /// How long a token is valid.
     pub access_ttl: Period,
+    /// How long a login can be refreshed, counted from the login. Needs `store`. Absent: there are no
+    /// refresh tokens.
+    pub refresh_ttl: Option<Period>,
     /// Whether a token's subject must still be an enabled user, whose present roles and
     /// permissions count.
     pub users: UserRule,
+    /// Where tokens are taken back, by POST (RFC 7009). Needs `store`. Absent: nowhere.
+    pub revoke_path: Option<RequestPath>,
     /// Where the public keys are served as a JWK set, with an asymmetric algorithm. Absent:
     /// nowhere.
     pub jwks_path: Option<RequestPath>,
@@ -50,7 +55,9 @@ impl Default for Token {
             secret: None,
             private_key_file: None,
             access_ttl: Period::seconds(30 * 60),
+            refresh_ttl: None,
             users: UserRule::Require,
+            revoke_path: None,
             jwks_path: None,
             login_limit: None,
         }

@@ -1,6 +1,6 @@
 //! Users and API keys, as the judge sees them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use super::{digest::Digest, password::HashKind};
 use crate::model::{Cidr, Permission, PlanName, Role, Secret, Timestamp};
@@ -45,12 +45,25 @@ pub struct ApiKey {
     pub disabled: bool,
 }
 
+impl ApiKey {
+    /// Whether its time is over.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// Whether it may be used from there.
+    pub fn serves_at(&self, client: IpAddr) -> bool {
+        self.networks.is_empty() || Cidr::any_contains(&self.networks, client)
+    }
+}
+
 /// The accounts of the configuration file.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
     users: HashMap<Arc<str>, Arc<User>>,
     subjects: HashMap<Arc<str>, Arc<str>>,
     keys: HashMap<Digest, Arc<ApiKey>>,
+    ids: HashMap<Arc<str>, Digest>,
     kinds: Vec<HashKind>,
 }
 
@@ -63,6 +76,7 @@ impl Accounts {
             accounts.subjects.insert(user.username.clone(), user.subject.clone());
             accounts.users.insert(user.subject.clone(), Arc::new(user));
         }
+        accounts.ids = keys.iter().map(|(digest, key)| (key.id.clone(), *digest)).collect();
         accounts.keys = keys.into_iter().map(|(digest, key)| (digest, Arc::new(key))).collect();
         accounts
     }
@@ -82,9 +96,14 @@ impl Accounts {
         self.keys.get(digest)
     }
 
-    /// Whether there is an API key with this id. Looks at every key.
+    /// Whether there is an API key with this id.
     pub fn has_key(&self, id: &str) -> bool {
-        self.keys.values().any(|key| *key.id == *id)
+        self.ids.contains_key(id)
+    }
+
+    /// The API key with this id.
+    pub fn key_by_id(&self, id: &str) -> Option<&Arc<ApiKey>> {
+        self.key(self.ids.get(id)?)
     }
 
     /// The kinds of hashes in use, the costliest first; never none. Of more than eight the cheapest

@@ -75,6 +75,8 @@ pub enum Endpoint {
     AuthorizationServer,
     /// What stands behind the gateway, and whose tokens it takes (RFC 9728).
     ProtectedResource,
+    /// The revocation endpoint (RFC 7009).
+    Revoke,
     /// The token endpoint (RFC 6749, section 3.2).
     Token,
 }
@@ -265,6 +267,8 @@ pub enum TokenFault {
     Algorithm,
     /// Not for us.
     Audience,
+    /// The API key that it was issued to is unknown, shut out, over, or not for that address.
+    Client,
     /// A member of the claim set has the wrong type.
     ClaimType,
     /// The JOSE header has `crit`, `cty` or `b64` (RFC 7515, section 4.1.11).
@@ -283,6 +287,8 @@ pub enum TokenFault {
     MissingClaim,
     /// Its time has not come.
     NotYetValid,
+    /// It was taken back.
+    Revoked,
     /// The signature is wrong.
     Signature,
     /// Longer than any token we decode.
@@ -301,6 +307,7 @@ impl TokenFault {
         match self {
             Self::Algorithm => "algorithm",
             Self::Audience => "audience",
+            Self::Client => "client",
             Self::ClaimType => "claim_type",
             Self::Critical => "critical",
             Self::DisabledUser => "disabled_user",
@@ -310,6 +317,7 @@ impl TokenFault {
             Self::Malformed => "malformed",
             Self::MissingClaim => "missing_claim",
             Self::NotYetValid => "not_yet_valid",
+            Self::Revoked => "revoked",
             Self::Signature => "signature",
             Self::TooLarge => "too_large",
             Self::Type => "type",
@@ -325,6 +333,7 @@ impl TokenFault {
             Self::Malformed | Self::Signature => true,
             Self::Algorithm
             | Self::Audience
+            | Self::Client
             | Self::ClaimType
             | Self::Critical
             | Self::DisabledUser
@@ -333,6 +342,7 @@ impl TokenFault {
             | Self::Issuer
             | Self::MissingClaim
             | Self::NotYetValid
+            | Self::Revoked
             | Self::TooLarge
             | Self::Type
             | Self::UnknownKey

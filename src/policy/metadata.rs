@@ -23,6 +23,8 @@ pub struct ServerTerms {
     pub issuer: Option<String>,
     /// Where tokens are asked for.
     pub token_path: String,
+    /// Where tokens are taken back.
+    pub revoke_path: Option<String>,
     /// Where its keys are.
     pub jwks_path: Option<String>,
     /// The grants that it knows.
@@ -82,6 +84,15 @@ impl ServerTerms {
         self.issuer.clone().unwrap_or_else(|| origin.url(""))
     }
 
+    /// How clients say who they are: only API clients do.
+    fn authentication(&self) -> &'static [&'static str] {
+        if self.grants.contains(&"client_credentials") {
+            &["none", "client_secret_basic", "client_secret_post"]
+        } else {
+            &["none"]
+        }
+    }
+
     /// The document about it, for whoever asked at this origin.
     pub fn document(&self, origin: Origin<'_>) -> Value {
         let own = self.issuer.as_deref().and_then(parts);
@@ -95,8 +106,13 @@ impl ServerTerms {
             ("grant_types_supported".to_owned(), json!(self.grants)),
             // There is no authorization endpoint, and the member is required.
             ("response_types_supported".to_owned(), json!([])),
-            ("token_endpoint_auth_methods_supported".to_owned(), json!(["none"])),
+            ("token_endpoint_auth_methods_supported".to_owned(), json!(self.authentication())),
         ]);
+        if let Some(path) = &self.revoke_path {
+            members.insert("revocation_endpoint".to_owned(), json!(at(path)));
+            let none = json!(["none"]);
+            members.insert("revocation_endpoint_auth_methods_supported".to_owned(), none);
+        }
         if let Some(path) = &self.jwks_path {
             members.insert("jwks_uri".to_owned(), json!(at(path)));
         }
@@ -122,6 +138,7 @@ mod tests {
             issuer: issuer.map(str::to_owned),
             token_path: "/auth/token".into(),
             jwks_path: Some("/keys".into()),
+            revoke_path: None,
             grants: vec!["password"],
         }
     }

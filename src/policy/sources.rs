@@ -6,6 +6,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use http::HeaderValue;
+use serde_json::Value;
 
 use super::{
     accounts::{ApiKey, User},
@@ -15,7 +16,7 @@ use super::{
     forward::AssertionTerms,
     limit::{Charge, Charged, Standing},
 };
-use crate::model::{Principal, Timestamp};
+use crate::model::{Claims, Principal, Timestamp};
 
 /// The outside could not be asked; what depends on it is 503, never a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +63,37 @@ pub struct PasswordAttempt<'r> {
     pub now: Timestamp,
 }
 
+/// By what a token of the gateway's own can be taken back.
+#[derive(Clone, Copy, Debug)]
+pub struct Issued<'t> {
+    /// Its `jti`.
+    pub token: Option<&'t str>,
+    /// The login that it is of, its `sid`.
+    pub family: Option<&'t str>,
+    /// The API key that it was issued to, its `client_id`.
+    pub key: Option<&'t str>,
+    /// Whom it speaks for.
+    pub subject: &'t str,
+    /// When it was issued; the epoch if it does not say.
+    pub at: Timestamp,
+}
+
+impl<'t> Issued<'t> {
+    /// As the claims of a token say.
+    pub fn of(claims: &'t Claims, subject: &'t str) -> Self {
+        let member = |name: &str| claims.members().get(name);
+        let text = |name: &str| member(name).and_then(Value::as_str);
+        let at = member("iat").and_then(Value::as_f64).map(Timestamp::from_numeric_date);
+        Self {
+            token: text("jti"),
+            family: text("sid"),
+            key: text("client_id"),
+            subject,
+            at: at.unwrap_or_default(),
+        }
+    }
+}
+
 /// What a password is presented for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {
@@ -93,6 +125,15 @@ pub trait Sources {
 
     /// The user with this subject, if there is one.
     async fn user(&self, subject: &str) -> Result<Option<Arc<User>>, Unavailable>;
+
+    /// The API key with this id, if there is one.
+    fn key(&self, id: &str) -> Result<Option<Arc<ApiKey>>, Unavailable>;
+
+    /// Whether what the gateway issued was taken back.
+    fn is_revoked(&self, issued: &Issued<'_>) -> Result<bool, Unavailable>;
+
+    /// The standing with `failure_limit` of a client that has exhausted it.
+    fn exhausted(&self, client: IpAddr, now: Timestamp) -> Option<Standing>;
 
     /// Whether this is the password of an enabled user, at the same cost for every answer. The
     /// attempt is charged to `login_limit`, which gives the place back if it succeeds; a wrong

@@ -19,7 +19,7 @@ use crate::{
         decision::Endpoint,
         metadata::{MetadataTerms, Origin},
     },
-    token::{self, Body, TokenRequest, endpoint::LONGEST_FORM},
+    token::{Body, Desk, TokenRequest, endpoint::LONGEST_FORM},
 };
 
 /// How long a form may take to arrive.
@@ -42,7 +42,8 @@ pub(super) async fn serve(
             let answer = document(exchange, |terms, origin| Some(terms.resource(origin)));
             publish(session, exchange, answer).await
         }
-        Endpoint::Token => token(session, exchange).await,
+        Endpoint::Revoke => form(session, exchange, Ask::Revoke).await,
+        Endpoint::Token => form(session, exchange, Ask::Issue).await,
     }
 }
 
@@ -72,7 +73,14 @@ async fn publish(
     }
 }
 
-async fn token(session: &mut Session, exchange: &mut Exchange) -> Result<()> {
+/// Which of the endpoints that read a form.
+#[derive(Clone, Copy)]
+enum Ask {
+    Issue,
+    Revoke,
+}
+
+async fn form(session: &mut Session, exchange: &mut Exchange, ask: Ask) -> Result<()> {
     let read =
         body::read(session, exchange, LONGEST_FORM, LONGEST_FORM as u64, Some(FORM_TIME)).await?;
     let (form, connection) = match read {
@@ -91,9 +99,17 @@ async fn token(session: &mut Session, exchange: &mut Exchange) -> Result<()> {
         client,
         request_id: exchange.request_id.as_str(),
     };
-    let now = SystemTime::now().into();
-    let answer =
-        token::endpoint::answer(&request, snapshot.policy(), &snapshot.sources(), now).await;
+    let desk = Desk {
+        request,
+        policy: snapshot.policy(),
+        sources: &snapshot.sources(),
+        records: snapshot.memory().records.as_deref(),
+        now: SystemTime::now().into(),
+    };
+    let answer = match ask {
+        Ask::Issue => desk.issue().await,
+        Ask::Revoke => desk.revoke().await,
+    };
     if let Some(reason) = answer.reason {
         exchange.outcome = Outcome::Denied;
         exchange.reason = reason;

@@ -17,8 +17,8 @@ use crate::{
         authn::jwt::{IssuerTerms, Jws, Verified},
         digest::Digest,
         forward::AssertionTerms,
-        limit::{Charge, Charged},
-        sources::{PasswordAttempt, PasswordCheck, Unavailable, Unverified},
+        limit::{Charge, Charged, Standing},
+        sources::{Issued, PasswordAttempt, PasswordCheck, Unavailable, Unverified},
     },
 };
 
@@ -53,11 +53,23 @@ impl Sources for Dry<'_> {
     }
 
     async fn api_key(&self, key: &Digest) -> Result<Option<Arc<ApiKey>>, Unavailable> {
-        self.live.key(key, Use::Unnoted)
+        self.live.presented_key(key, Use::Unnoted)
     }
 
     async fn user(&self, subject: &str) -> Result<Option<Arc<User>>, Unavailable> {
         self.live.user(subject).await
+    }
+
+    fn key(&self, id: &str) -> Result<Option<Arc<ApiKey>>, Unavailable> {
+        self.live.key_by_id(id)
+    }
+
+    fn is_revoked(&self, issued: &Issued<'_>) -> Result<bool, Unavailable> {
+        self.live.is_revoked(issued)
+    }
+
+    fn exhausted(&self, client: IpAddr, now: Timestamp) -> Option<Standing> {
+        self.live.worn_out(client, now)
     }
 
     async fn password(&self, attempt: &PasswordAttempt<'_>) -> PasswordCheck {
@@ -67,7 +79,7 @@ impl Sources for Dry<'_> {
         {
             return PasswordCheck::Limited(standing);
         }
-        if let Some(standing) = self.live.exhausted(attempt.client, attempt.now) {
+        if let Some(standing) = self.live.worn_out(attempt.client, attempt.now) {
             return PasswordCheck::Limited(standing);
         }
         let named = match self.live.named(attempt) {

@@ -21,7 +21,7 @@ use crate::{
         forward::AssertionTerms,
         limit::{Caller, Charge, Charged, Charges, Standing},
         password::HashKind,
-        sources::{Occasion, PasswordAttempt, PasswordCheck, Unavailable, Unverified},
+        sources::{Issued, Occasion, PasswordAttempt, PasswordCheck, Unavailable, Unverified},
     },
 };
 
@@ -90,7 +90,11 @@ impl<'s> Live<'s> {
     }
 
     /// The API key with this digest.
-    pub(super) fn key(&self, key: &Digest, used: Use) -> Result<Option<Arc<ApiKey>>, Unavailable> {
+    pub(super) fn presented_key(
+        &self,
+        key: &Digest,
+        used: Use,
+    ) -> Result<Option<Arc<ApiKey>>, Unavailable> {
         let accounts = &self.policy.accounts;
         match (accounts.key(key), &self.memory.records) {
             (Some(key), _) => Ok(Some(Arc::clone(key))),
@@ -99,6 +103,16 @@ impl<'s> Live<'s> {
                 let at = (used == Use::Noted).then(|| SystemTime::now().into());
                 Ok(records.api_key(key, accounts, at)?.map(Arc::new))
             }
+        }
+    }
+
+    /// The API key with this id.
+    pub(super) fn key_by_id(&self, id: &str) -> Result<Option<Arc<ApiKey>>, Unavailable> {
+        let accounts = &self.policy.accounts;
+        match (accounts.key_by_id(id), &self.memory.records) {
+            (Some(key), _) => Ok(Some(Arc::clone(key))),
+            (None, None) => Ok(None),
+            (None, Some(records)) => Ok(records.key_by_id(id, accounts)?.map(Arc::new)),
         }
     }
 
@@ -160,7 +174,7 @@ impl<'s> Live<'s> {
     }
 
     /// The standing with `failure_limit` once it is exhausted.
-    pub(super) fn exhausted(&self, client: IpAddr, now: Timestamp) -> Option<Standing> {
+    pub(super) fn worn_out(&self, client: IpAddr, now: Timestamp) -> Option<Standing> {
         match self.memory.counters.look(&self.charges_of_failure(client), now) {
             Charged::Admitted(_) => None,
             Charged::Refused(standing) => Some(standing),
@@ -182,7 +196,7 @@ impl Sources for Live<'_> {
     }
 
     async fn api_key(&self, key: &Digest) -> Result<Option<Arc<ApiKey>>, Unavailable> {
-        self.key(key, Use::Noted)
+        self.presented_key(key, Use::Noted)
     }
 
     async fn user(&self, subject: &str) -> Result<Option<Arc<User>>, Unavailable> {
@@ -191,6 +205,18 @@ impl Sources for Live<'_> {
             (None, None) => Ok(None),
             (None, Some(records)) => records.user(subject),
         }
+    }
+
+    fn key(&self, id: &str) -> Result<Option<Arc<ApiKey>>, Unavailable> {
+        self.key_by_id(id)
+    }
+
+    fn is_revoked(&self, issued: &Issued<'_>) -> Result<bool, Unavailable> {
+        self.memory.records.as_ref().map_or(Ok(false), |records| records.is_void(issued))
+    }
+
+    fn exhausted(&self, client: IpAddr, now: Timestamp) -> Option<Standing> {
+        self.worn_out(client, now)
     }
 
     async fn password(&self, attempt: &PasswordAttempt<'_>) -> PasswordCheck {
@@ -213,7 +239,7 @@ impl Sources for Live<'_> {
             return self.right(user, &named, attempt);
         }
         // First, so that a password that nobody looks at takes no place among the logins.
-        if let Some(standing) = self.exhausted(client, now) {
+        if let Some(standing) = self.worn_out(client, now) {
             return PasswordCheck::Limited(standing);
         }
         if let Some(what) = named.unsettled {

@@ -7,19 +7,24 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{
-    form::{FormFault, Grant, PasswordGrant},
+    form::{ClientGrant, FormFault, Grant, PasswordGrant, RefreshGrant},
+    grant::{self, Holder, Narrowing},
+    refresh::{self, Fresh, Refreshed},
+    revoke,
     signer::{self, MintFault, Minted},
 };
 use crate::{
     model::Timestamp,
     policy::{
         Denial, Policy, Sources,
-        accounts::User,
         decision::Reply,
+        digest::Digest,
         issuing::IssuingTerms,
+        limit::Standing,
         problem::Problem,
-        sources::{Occasion, PasswordAttempt, PasswordCheck},
+        sources::{Occasion, PasswordAttempt, PasswordCheck, Unavailable},
     },
+    sources::{provider::SignFault, records::Records},
 };
 
 /// Bytes of a form at most; of a longer one nothing need be read.
@@ -65,96 +70,243 @@ pub struct Answer {
     /// Why there is no token, as the log and the metrics name it; one of a fixed set.
     pub reason: Option<&'static str>,
     /// Who was given a token.
-    pub user: Option<Arc<User>>,
+    pub subject: Option<Arc<str>>,
 }
 
-/// Answers a request for a token.
-pub async fn answer(
-    request: &TokenRequest<'_>,
-    policy: &Policy,
-    sources: &impl Sources,
-    now: Timestamp,
-) -> Answer {
-    match grant(request, policy, sources, now).await {
-        Ok((user, minted)) => Answer { reply: success(&minted), reason: None, user: Some(user) },
-        Err(refusal) => refusal.answer(request.request_id),
+/// A request and everything that an answer to it is made of.
+pub struct Desk<'d, S> {
+    /// The request.
+    pub request: TokenRequest<'d>,
+    /// What is live.
+    pub policy: &'d Policy,
+    /// What answers questions about users, keys and passwords.
+    pub sources: &'d S,
+    /// What is known of the store, if there is one.
+    pub records: Option<&'d Records>,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl<S: Sources> Desk<'_, S> {
+    /// Answers a request for a token.
+    pub async fn issue(&self) -> Answer {
+        match self.grant().await {
+            Ok(issued) => issued.answer(),
+            Err(refusal) => refusal.answer(self.request.request_id),
+        }
+    }
+
+    /// Answers a request to take a token back (RFC 7009).
+    pub async fn revoke(&self) -> Answer {
+        match revoke::revoke(self).await {
+            Ok(()) => Answer { reply: empty(), reason: None, subject: None },
+            Err(refusal) => refusal.answer(self.request.request_id),
+        }
+    }
+
+    async fn grant(&self) -> Result<Issued, Refusal> {
+        let terms = self.terms()?;
+        match Grant::parse(self.request.headers, self.form()?)? {
+            Grant::Client(grant) => self.client(terms, &grant).await,
+            Grant::Password(grant) => self.password(terms, &grant).await,
+            Grant::Refresh(grant) => self.refresh(terms, &grant).await,
+        }
+    }
+
+    async fn password(
+        &self,
+        terms: &IssuingTerms,
+        grant: &PasswordGrant,
+    ) -> Result<Issued, Refusal> {
+        let attempt = PasswordAttempt {
+            username: &grant.username,
+            password: grant.password.as_bytes(),
+            occasion: Occasion::Login,
+            client: self.request.client,
+            now: self.now,
+        };
+        let user = match self.sources.password(&attempt).await {
+            PasswordCheck::Right(user) => user,
+            PasswordCheck::Wrong => return Err(Refusal::Wrong),
+            PasswordCheck::Limited(standing) => return Err(Refusal::limited(&standing)),
+            PasswordCheck::Unavailable(what) => return Err(what.into()),
+        };
+        let scope = grant.scope.as_deref();
+        // A scope that cannot be granted opens no family.
+        self.mint(terms, &Holder::user(&user, None), Narrowing::asked(scope))?;
+        let login = refresh::open(self, terms, &user, scope).await?;
+        let family = login.as_ref().map(|login| login.family.as_str());
+        let minted = self.mint(terms, &Holder::user(&user, family), Narrowing::asked(scope))?;
+        let refresh = login.map(|login| login.first);
+        Ok(Issued { minted, refresh, subject: Arc::clone(&user.subject) })
+    }
+
+    async fn refresh(&self, terms: &IssuingTerms, grant: &RefreshGrant) -> Result<Issued, Refusal> {
+        if terms.refresh_ttl.is_none() {
+            return Err(FormFault::GrantType.into());
+        }
+        let Refreshed { user, family, next } = refresh::refresh(self, &grant.token).await?;
+        let narrowing = grant::within(family.scope.as_deref(), grant.scope.as_deref());
+        let narrowing = narrowing.map_err(|_| Refusal::Scope)?;
+        let minted = self.mint(terms, &Holder::user(&user, Some(&family.id)), narrowing)?;
+        Ok(Issued { minted, refresh: Some(next), subject: Arc::clone(&user.subject) })
+    }
+
+    /// A token for an API client: its id is the key's, its secret the whole key.
+    async fn client(&self, terms: &IssuingTerms, grant: &ClientGrant) -> Result<Issued, Refusal> {
+        if !terms.for_clients {
+            return Err(FormFault::GrantType.into());
+        }
+        let (client, now) = (self.request.client, self.now);
+        let found = self.sources.api_key(&Digest::of(grant.secret.as_bytes())).await?;
+        let Some(key) = found.filter(|key| *key.id == **grant.id) else {
+            self.sources.count_failure(client, now);
+            return Err(Refusal::Client("unknown_key"));
+        };
+        if key.disabled {
+            return Err(Refusal::Client("disabled"));
+        }
+        if key.is_over(now) {
+            return Err(Refusal::Client("expired"));
+        }
+        if !key.serves_at(client) {
+            return Err(Refusal::Client("network"));
+        }
+        let narrowing = Narrowing::asked(grant.scope.as_deref());
+        let minted = self.mint(terms, &Holder::key(&key), narrowing)?;
+        Ok(Issued { minted, refresh: None, subject: Arc::clone(&key.subject) })
+    }
+
+    fn mint(
+        &self,
+        terms: &IssuingTerms,
+        holder: &Holder<'_>,
+        narrowing: Narrowing<'_>,
+    ) -> Result<Minted, Refusal> {
+        let minted = signer::mint_for(terms, holder, &self.policy.roles, narrowing, self.now);
+        minted.map_err(|fault| match fault {
+            MintFault::Scope(_) => Refusal::Scope,
+            MintFault::Signing(_) | MintFault::TooLarge => {
+                tracing::error!(%fault, "no token could be issued");
+                Refusal::Denied(Denial::Internal { why: "no token could be issued" })
+            }
+        })
+    }
+
+    /// The terms of the gateway as issuer.
+    pub(super) fn terms(&self) -> Result<&IssuingTerms, Refusal> {
+        self.policy.issuing.as_deref().ok_or(Refusal::Denied(Denial::NoRoute))
+    }
+
+    /// What is known of the store. The compiler has refused files that need one and have none.
+    pub(super) fn records(&self) -> Result<&Records, Refusal> {
+        self.records.ok_or(Refusal::Denied(Denial::Unavailable(Records::AWAY)))
+    }
+
+    /// The body of the request.
+    pub(super) fn form(&self) -> Result<&[u8], Refusal> {
+        match self.request.body {
+            Body::Whole(body) if body.len() <= LONGEST_FORM => Ok(body),
+            Body::Whole(_) | Body::TooLarge => Err(FormFault::TooLarge.into()),
+        }
     }
 }
 
-async fn grant(
-    request: &TokenRequest<'_>,
-    policy: &Policy,
-    sources: &impl Sources,
-    now: Timestamp,
-) -> Result<(Arc<User>, Minted), Refusal> {
-    let terms = policy.issuing.as_deref().ok_or(Refusal::Denied(Denial::NoRoute))?;
-    let body = match request.body {
-        Body::Whole(body) if body.len() <= LONGEST_FORM => body,
-        Body::Whole(_) | Body::TooLarge => return Err(FormFault::TooLarge.into()),
-    };
-    let Grant::Password(grant) = Grant::parse(request.headers, body)?;
-    let attempt = PasswordAttempt {
-        occasion: Occasion::Login,
-        username: &grant.username,
-        password: grant.password.as_bytes(),
-        client: request.client,
-        now,
-    };
-    match sources.password(&attempt).await {
-        PasswordCheck::Right(user) => {
-            let minted = minted(terms, &user, &grant, policy, now)?;
-            Ok((user, minted))
-        }
-        PasswordCheck::Wrong => Err(Refusal::Wrong),
-        PasswordCheck::Limited(standing) => Err(Refusal::Denied(Denial::limited(&standing))),
-        PasswordCheck::Unavailable(what) => Err(Refusal::Denied(Denial::Unavailable(what))),
-    }
+/// What a client is given.
+struct Issued {
+    minted: Minted,
+    refresh: Option<Fresh>,
+    subject: Arc<str>,
 }
 
-fn minted(
-    terms: &IssuingTerms,
-    user: &User,
-    grant: &PasswordGrant,
-    policy: &Policy,
-    now: Timestamp,
-) -> Result<Minted, Refusal> {
-    let minted = signer::mint(terms, user, &policy.roles, grant.scope.as_deref(), now);
-    minted.map_err(|fault| match fault {
-        MintFault::Scope(_) => Refusal::Scope,
-        MintFault::Signing(_) | MintFault::TooLarge => {
-            tracing::error!(%fault, "no token could be issued");
-            Refusal::Denied(Denial::Internal { why: "no token could be issued" })
+impl Issued {
+    fn answer(self) -> Answer {
+        let Minted { token, granted } = &self.minted;
+        let mut body = json!({
+            "access_token": token,
+            "token_type": "bearer",
+            "expires_in": granted.expires_in,
+            "scope": granted.scope,
+        });
+        if let (Some(members), Some(fresh)) = (body.as_object_mut(), &self.refresh) {
+            members.insert("refresh_token".to_owned(), json!(fresh.token.as_str()));
         }
-    })
+        let reply = json_reply(StatusCode::OK, &body);
+        Answer { reply, reason: None, subject: Some(self.subject) }
+    }
 }
 
 /// Why there is no token.
-enum Refusal {
+pub(super) enum Refusal {
+    /// The API client is not who it says; the exact reason is for the log.
+    Client(&'static str),
     Denied(Denial),
     Form(FormFault),
+    /// The refresh token does not stand; the exact reason is for the log.
+    Refresh(&'static str),
     Scope,
     Wrong,
 }
 
 impl From<FormFault> for Refusal {
     fn from(fault: FormFault) -> Self {
-        Self::Form(fault)
+        match fault {
+            FormFault::NoClient => Self::Client("missing_credentials"),
+            fault => Self::Form(fault),
+        }
+    }
+}
+
+impl From<Unavailable> for Refusal {
+    fn from(what: Unavailable) -> Self {
+        Self::Denied(Denial::Unavailable(what))
+    }
+}
+
+impl From<SignFault> for Refusal {
+    fn from(fault: SignFault) -> Self {
+        tracing::error!(%fault, "no token could be issued");
+        Self::Denied(Denial::Internal { why: "no token could be issued" })
     }
 }
 
 impl Refusal {
+    pub(super) fn limited(standing: &Standing) -> Self {
+        Self::Denied(Denial::limited(standing))
+    }
+
     fn answer(self, request_id: &str) -> Answer {
         let (reply, reason) = match self {
+            Self::Client(reason) => (no_client(), reason),
             Self::Denied(denial) => (denial.problem().reply(request_id), denial.reason()),
             Self::Form(fault) => (fault_of(fault.error(), &fault.description()), fault.error()),
+            Self::Refresh(reason) => {
+                (fault_of("invalid_grant", "The refresh token is not valid"), reason)
+            }
             Self::Scope => {
-                let description = "The scope asks for more than the user has";
+                let description = "The scope asks for more than there is";
                 (fault_of("invalid_scope", description), "invalid_scope")
             }
             Self::Wrong => (wrong(request_id), "invalid_credentials"),
         };
-        Answer { reply, reason: Some(reason), user: None }
+        Answer { reply, reason: Some(reason), subject: None }
     }
+}
+
+/// One answer for whatever is wrong with a client (RFC 6749, section 5.2).
+fn no_client() -> Reply {
+    let body = json!({
+        "error": "invalid_client",
+        "error_description": "The client could not be authenticated",
+    });
+    let mut reply = json_reply(StatusCode::UNAUTHORIZED, &body);
+    let challenge = HeaderValue::from_static("Basic realm=\"portcullis\", charset=\"UTF-8\"");
+    reply.headers.push((header::WWW_AUTHENTICATE, challenge));
+    reply
+}
+
+fn empty() -> Reply {
+    Reply { body: Bytes::new(), ..json_reply(StatusCode::OK, &Value::Null) }
 }
 
 /// One answer for a wrong user and a wrong password, for readers of RFC 9457 and of RFC 6749.
@@ -171,19 +323,6 @@ fn wrong(request_id: &str) -> Reply {
     };
     let extensions = [("error", "invalid_grant"), ("error_description", DETAIL)];
     problem.reply_with(request_id, &extensions)
-}
-
-fn success(minted: &Minted) -> Reply {
-    let Minted { token, granted } = minted;
-    json_reply(
-        StatusCode::OK,
-        &json!({
-            "access_token": token,
-            "token_type": "bearer",
-            "expires_in": granted.expires_in,
-            "scope": granted.scope,
-        }),
-    )
 }
 
 fn fault_of(error: &str, description: &str) -> Reply {

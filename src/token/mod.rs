@@ -3,9 +3,11 @@
 pub mod endpoint;
 mod form;
 pub mod grant;
+mod refresh;
+mod revoke;
 pub mod signer;
 #[cfg(test)]
 mod tests;
 
-pub use endpoint::{Answer, Body, TokenRequest};
+pub use endpoint::{Answer, Body, Desk, TokenRequest};
 pub use signer::mint;

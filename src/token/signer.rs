@@ -1,6 +1,6 @@
 //! From claims to a signed token.
 
-use super::grant::{self, Granted, ScopeFault};
+use super::grant::{self, Granted, Holder, Narrowing, ScopeFault};
 use crate::{
     model::Timestamp,
     policy::{accounts::User, authn::jwt::LONGEST_TOKEN, authz::RoleGraph, issuing::IssuingTerms},
@@ -44,7 +44,22 @@ pub fn mint(
     scope: Option<&str>,
     now: Timestamp,
 ) -> Result<Minted, MintFault> {
-    let granted = grant::issue(terms, user, roles, scope, now, &provider::unique_name()?)?;
+    mint_for(terms, &Holder::user(user, None), roles, Narrowing::asked(scope), now)
+}
+
+/// Mints a token.
+///
+/// # Errors
+/// As [`mint`].
+pub fn mint_for(
+    terms: &IssuingTerms,
+    holder: &Holder<'_>,
+    roles: &RoleGraph,
+    narrowing: Narrowing<'_>,
+    now: Timestamp,
+) -> Result<Minted, MintFault> {
+    let jti = provider::unique_name()?;
+    let granted = grant::issue(terms, holder, roles, narrowing, now, &jti)?;
     let token = provider::sign(&terms.key, TYPE, &granted.claims)?;
     if token.len() > LONGEST_TOKEN {
         return Err(MintFault::TooLarge);

@@ -29,6 +29,7 @@ mod settings;
 mod sse;
 mod store;
 mod tls;
+mod tokens;
 mod twin;
 mod upstream_tls;
 mod websocket;

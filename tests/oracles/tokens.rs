@@ -32,11 +32,13 @@ fn is_ours_alone(denial: &Denial) -> bool {
         | TokenFault::UnknownKey => true,
         TokenFault::Algorithm
         | TokenFault::Audience
+        | TokenFault::Client
         | TokenFault::DisabledUser
         | TokenFault::DuplicateClaim
         | TokenFault::Expired
         | TokenFault::Issuer
         | TokenFault::NotYetValid
+        | TokenFault::Revoked
         | TokenFault::Signature
         | TokenFault::TooLarge
         | TokenFault::UnknownUser => false,

@@ -13,8 +13,8 @@ use portcullis::{
         authn::jwt::{IssuerTerms, Jws, Verified},
         digest::Digest,
         forward::AssertionTerms,
-        limit::{Charge, Charged},
-        sources::{PasswordAttempt, PasswordCheck, Unavailable, Unverified},
+        limit::{Charge, Charged, Standing},
+        sources::{Issued, PasswordAttempt, PasswordCheck, Unavailable, Unverified},
     },
 };
 
@@ -44,6 +44,18 @@ impl Sources for Away {
 
     async fn user(&self, _: &str) -> Result<Option<Arc<User>>, Unavailable> {
         Err(AWAY)
+    }
+
+    fn key(&self, _: &str) -> Result<Option<Arc<ApiKey>>, Unavailable> {
+        Err(AWAY)
+    }
+
+    fn is_revoked(&self, _: &Issued<'_>) -> Result<bool, Unavailable> {
+        Err(AWAY)
+    }
+
+    fn exhausted(&self, _: IpAddr, _: Timestamp) -> Option<Standing> {
+        None
     }
 
     async fn password(&self, _: &PasswordAttempt<'_>) -> PasswordCheck {

@@ -68,8 +68,8 @@ pub fn all() -> Vec<Refusal> {
     let conditions = variants!(Condition: Networks, Owner, When);
     let key_faults = variants!(ApiKeyFault: Disabled, Expired, Malformed, Network, Unknown);
     let token_faults = variants!(TokenFault:
-        Algorithm, Audience, ClaimType, Critical, DisabledUser, DuplicateClaim, Expired, Issuer, Malformed, MissingClaim,
-        NotYetValid, Signature, TooLarge, Type, UnknownKey, UnknownUser,
+        Algorithm, Audience, Client, ClaimType, Critical, DisabledUser, DuplicateClaim, Expired, Issuer, Malformed, MissingClaim,
+        NotYetValid, Revoked, Signature, TooLarge, Type, UnknownKey, UnknownUser,
     );
     let all = denials! {
         AmbiguousCredentials => Denial::AmbiguousCredentials { kind: CredentialKind::ApiKey },

@@ -90,6 +90,15 @@ impl Ground<'_> {
                 action: Action::Serve(Endpoint::Token),
             });
         }
+        if let Some(path) = issuing.and_then(|issuing| issuing.revoke_path.as_deref()) {
+            named.push(Own {
+                name: "portcullis:revoke",
+                key: ["token", "revoke_path", ""],
+                path: path.to_owned(),
+                method: Method::POST,
+                action: Action::Serve(Endpoint::Revoke),
+            });
+        }
         let tokens = issuing.and_then(|issuing| issuing.jwks_path.as_deref());
         let written = self.input.config.identity.assertion.as_ref();
         let assertions = written.and_then(|written| written.jwks_path.as_ref());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Attempt;
 use crate::{
-    model::{Cidr, CredentialKind, Principal},
+    model::{CredentialKind, Principal},
     policy::{
         Sources,
         accounts::ApiKey,
@@ -35,10 +35,10 @@ pub(super) async fn authenticate(
     if key.disabled {
         return Err(refused(ApiKeyFault::Disabled));
     }
-    if key.expires.is_some_and(|expires| expires <= now) {
+    if key.is_over(now) {
         return Err(refused(ApiKeyFault::Expired));
     }
-    if !key.networks.is_empty() && !Cidr::any_contains(&key.networks, client) {
+    if !key.serves_at(client) {
         return Err(refused(ApiKeyFault::Network));
     }
     Ok(Arc::new(principal(attempt, &key)))

@@ -1,6 +1,6 @@
 //! Bearer tokens (RFC 6750): which issuer's they are, and whether they stand.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{
     Attempt, JwtRule,
@@ -10,7 +10,7 @@ use crate::{
     model::{Principal, Timestamp},
     policy::{
         Policy, Sources,
-        accounts::User,
+        accounts::{ApiKey, User},
         decision::{Denial, TokenFault},
         digest::Digest,
         sources::{Unavailable, Unverified},
@@ -24,7 +24,8 @@ pub(super) async fn authenticate(
     token: &[u8],
     sources: &impl Sources,
 ) -> Result<Arc<Principal>, Denial> {
-    match judge(attempt.policy, rule, token, sources, attempt.now).await {
+    let client = attempt.facts.client;
+    match judge(attempt.policy, rule, token, Some(client), sources, attempt.now).await {
         Ok(principal) => Ok(principal),
         Err(Refused::Unavailable(what)) => Err(Denial::Unavailable(what)),
         Err(Refused::Fault(fault)) => {
@@ -36,7 +37,8 @@ pub(super) async fn authenticate(
     }
 }
 
-/// Judges a token by the issuers of a rule.
+/// Judges a token by the issuers of a rule. `client` is where it comes from; absent, no network is
+/// held against it.
 ///
 /// # Errors
 /// If it does not stand, or what it depends on cannot be asked.
@@ -44,6 +46,7 @@ pub async fn judge(
     policy: &Policy,
     rule: &JwtRule,
     token: &[u8],
+    client: Option<IpAddr>,
     sources: &impl Sources,
     now: Timestamp,
 ) -> Result<Arc<Principal>, Refused> {
@@ -53,6 +56,16 @@ pub async fn judge(
     let token = std::str::from_utf8(token).map_err(|_| TokenFault::Malformed)?;
     let (issuer, verified) = verified(policy, rule, token, sources).await?;
     let trusted = issuer.judge(&verified, now)?;
+    if issuer.is_own() {
+        let issued = trusted.issued();
+        if sources.is_revoked(&issued).map_err(Refused::Unavailable)? {
+            return Err(TokenFault::Revoked.into());
+        }
+        if let (UserRule::Require, Some(id)) = (issuer.users, issued.key) {
+            let key = client_of(id, trusted, client, sources, now)?;
+            return Ok(issuer.principal_of_key(trusted, &key, &policy.roles)?);
+        }
+    }
     let user = user(issuer, trusted, sources).await?;
     Ok(issuer.principal(trusted, user.as_ref(), &policy.roles)?)
 }
@@ -96,6 +109,22 @@ async fn user(
             if user.disabled { Err(TokenFault::DisabledUser.into()) } else { Ok(Some(user)) }
         }
     }
+}
+
+/// The API key that a token was issued to, as it is now: its token is worth no more than itself.
+fn client_of(
+    id: &str,
+    token: Trusted<'_>,
+    client: Option<IpAddr>,
+    sources: &impl Sources,
+    now: Timestamp,
+) -> Result<Arc<ApiKey>, Refused> {
+    let key = sources.key(id).map_err(Refused::Unavailable)?;
+    let key = key.filter(|key| {
+        let from_there = client.is_none_or(|client| key.serves_at(client));
+        !key.disabled && *key.subject == *token.subject() && !key.is_over(now) && from_there
+    });
+    key.ok_or(TokenFault::Client.into())
 }
 
 impl JwtRule {

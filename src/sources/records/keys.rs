@@ -70,7 +70,18 @@ impl Keys {
     pub fn find(&self, digest: &Digest, now: Option<Timestamp>) -> Option<Found> {
         let same = |place: &u32| self.entries.at(*place).is_some_and(|one| one.digest == *digest);
         let place = self.by_digest.find(hash_of(digest), same)?;
-        let entry = self.entries.at(*place)?;
+        Some(Self::found(self.entries.at(*place)?, now))
+    }
+
+    /// The key with this id; of one that was rotated, what is good for longer.
+    pub fn find_by_id(&self, id: &str) -> Option<Found> {
+        let places = self.by_id.iter_hash(self.seed.hash_one(id));
+        let entries = places.filter_map(|place| self.entries.at(*place));
+        let entry = entries.filter(|entry| &*entry.id == id).max_by_key(|entry| entry.until)?;
+        Some(Self::found(entry, None))
+    }
+
+    fn found(entry: &Entry, now: Option<Timestamp>) -> Found {
         let is_fresh_use = now.is_some_and(|now| {
             let minute = u32::try_from(now.seconds() / 60).unwrap_or(0);
             entry.used.load(Ordering::Relaxed) != minute
@@ -87,7 +98,7 @@ impl Keys {
             expires: (entry.until != i64::MAX).then(|| Timestamp::from_seconds(entry.until)),
             disabled: entry.shut,
         };
-        Some(Found { key, is_owned: entry.owner.is_some(), is_fresh_use })
+        Found { key, is_owned: entry.owner.is_some(), is_fresh_use }
     }
 
     /// Keeps a key as it is now, in the place of what it was.

@@ -37,7 +37,7 @@ use crate::{
         accounts::{Accounts, ApiKey, User},
         digest::Digest,
         password::HashKind,
-        sources::Unavailable,
+        sources::{Issued, Unavailable},
     },
     store::{Position, RevocationKind, Store},
 };
@@ -140,18 +140,25 @@ impl Records {
         let standing = self.answering()?;
         let known = self.known.read();
         let Some(mut found) = known.keys.find(digest, used) else { return nobody(standing) };
-        if found.is_owned {
-            let shut_out = |user: &Arc<User>| user.disabled;
-            let subject = &found.key.subject;
-            let owner = file.user(subject).or_else(|| known.users.find(subject));
-            found.key.disabled |= owner.is_some_and(shut_out);
-        }
+        known.judge_owner(&mut found, file);
         drop(known);
         if found.is_fresh_use
             && let Some(at) = used
         {
             self.notes.key_used(&found.key.id, at);
         }
+        Ok(Some(found.key))
+    }
+
+    /// The API key with this id.
+    ///
+    /// # Errors
+    /// As [`Records::api_key`].
+    pub fn key_by_id(&self, id: &str, file: &Accounts) -> Result<Option<ApiKey>, Unavailable> {
+        let standing = self.answering()?;
+        let known = self.known.read();
+        let Some(mut found) = known.keys.find_by_id(id) else { return nobody(standing) };
+        known.judge_owner(&mut found, file);
         Ok(Some(found.key))
     }
 
@@ -195,6 +202,23 @@ impl Records {
         Ok(self.known.read().marks.voids(kind, name, issued))
     }
 
+    /// Whether a token of the gateway's own was taken back, by whatever it can be.
+    ///
+    /// # Errors
+    /// The store has not been heard for too long.
+    pub fn is_void(&self, issued: &Issued<'_>) -> Result<bool, Unavailable> {
+        self.answering()?;
+        let known = self.known.read();
+        let voids = |kind, name: Option<&str>| {
+            name.is_some_and(|name| known.marks.voids(kind, name, issued.at))
+        };
+        Ok(known.marks.len() > 0
+            && (voids(RevocationKind::Token, issued.token)
+                || voids(RevocationKind::Subject, Some(issued.subject))
+                || voids(RevocationKind::Family, issued.family)
+                || voids(RevocationKind::Key, issued.key)))
+    }
+
     /// Notes that a user has logged in.
     pub fn logged_in(&self, user: &User, at: Timestamp) {
         self.notes.logged_in(&user.subject, at);
@@ -221,6 +245,17 @@ impl Records {
         match self.standing() {
             Standing::Away => Err(Records::AWAY),
             standing => Ok(standing),
+        }
+    }
+}
+
+impl Known {
+    /// A key is worth no more than the user that it speaks for.
+    fn judge_owner(&self, found: &mut keys::Found, file: &Accounts) {
+        if found.is_owned {
+            let subject = &found.key.subject;
+            let owner = file.user(subject).or_else(|| self.users.find(subject));
+            found.key.disabled |= owner.is_some_and(|user| user.disabled);
         }
     }
 }

@@ -20,7 +20,7 @@ pub use verified::Verified;
 use super::keys::KeySet;
 use crate::{
     model::{Claims, IssuerName, Timestamp},
-    policy::{decision::TokenFault, digest::Digest},
+    policy::{decision::TokenFault, digest::Digest, sources::Issued},
 };
 
 /// Bytes of a `kid` at most.
@@ -102,6 +102,11 @@ impl<'v> Trusted<'v> {
     /// Whom it speaks for.
     pub fn subject(&self) -> &'v str {
         self.subject
+    }
+
+    /// By what it can be taken back, if it is one of the gateway's own.
+    pub fn issued(&self) -> Issued<'v> {
+        Issued::of(&self.verified.claims, self.subject)
     }
 }
 

@@ -7,7 +7,11 @@ use serde_json::Value;
 use super::{IssuerTerms, Trusted};
 use crate::{
     model::{Claims, CredentialKind, Permission, PlanName, Principal, Role},
-    policy::{accounts::User, authz::RoleGraph, decision::TokenFault},
+    policy::{
+        accounts::{ApiKey, User},
+        authz::RoleGraph,
+        decision::TokenFault,
+    },
 };
 
 /// What an issuer may assert: names, or a beginning and `*`.
@@ -39,7 +43,9 @@ impl IssuerTerms {
         }
         let claims = &token.verified.claims;
         let standing = match user {
-            Some(user) => self.of_user(claims, user, roles)?,
+            Some(user) => {
+                self.of_account(claims, (&user.roles, &user.permissions, &user.plan), roles)?
+            }
             None => self.of_claims(claims, roles)?,
         };
         let principal = Arc::new(Principal {
@@ -74,18 +80,45 @@ impl IssuerTerms {
         Ok(Standing { roles: roles.into(), effective_roles, permissions, plan })
     }
 
-    fn of_user(
+    /// The principal of a token that was issued to an API key: with what the key has now, narrowed as
+    /// the token is. It stays the key's: a limit by `api_key` counts both together.
+    ///
+    /// # Errors
+    /// If the scope is of a type that says nothing.
+    pub fn principal_of_key(
+        &self,
+        token: Trusted<'_>,
+        key: &ApiKey,
+        roles: &RoleGraph,
+    ) -> Result<Arc<Principal>, TokenFault> {
+        let claims = &token.verified.claims;
+        let standing = self.of_account(claims, (&key.roles, &key.permissions, &key.plan), roles)?;
+        Ok(Arc::new(Principal {
+            issuer: self.principal_issuer.clone(),
+            subject: token.subject.into(),
+            roles: standing.roles,
+            permissions: standing.permissions,
+            effective_roles: standing.effective_roles,
+            plan: standing.plan,
+            method: CredentialKind::Jwt,
+            claims: Arc::clone(claims),
+            api_key: Some(Arc::clone(&key.id)),
+            expires: token.verified.expires,
+        }))
+    }
+
+    fn of_account(
         &self,
         claims: &Claims,
-        user: &User,
+        (own_roles, own, plan): (&Arc<[Role]>, &[Permission], &Option<PlanName>),
         graph: &RoleGraph,
     ) -> Result<Standing, TokenFault> {
-        let (effective_roles, permissions) = graph.effective(&user.roles, &user.permissions);
-        let plan = user.plan.clone();
+        let (effective_roles, permissions) = graph.effective(own_roles, own);
+        let plan = plan.clone();
         let scope = if self.is_own() { claims.members().get("scope") } else { None };
         match scope {
             None => {
-                Ok(Standing { roles: Arc::clone(&user.roles), effective_roles, permissions, plan })
+                Ok(Standing { roles: Arc::clone(own_roles), effective_roles, permissions, plan })
             }
             Some(scope) => {
                 let named = words(scope)?;

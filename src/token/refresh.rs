@@ -1,0 +1,187 @@
+//! Refresh tokens: opaque, each used once, kept by their digest alone. A login opens a family of
+//! them; whoever uses one that was used before ends it (RFC 9700, section 4.14.2).
+
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use super::endpoint::{Desk, Refusal};
+use crate::{
+    model::Timestamp,
+    policy::{
+        Denial, Sources, accounts::User, digest::Digest, issuing::IssuingTerms, sources::Issued,
+    },
+    sources::{
+        provider::{self, SignFault},
+        records::Records,
+    },
+    store::{Author, Entry, Family, NewFamily, StoreFault, Use},
+};
+
+/// What a refresh token begins with, so that people and secret scanners know one.
+const PREFIX: &str = "prt_";
+/// Bytes of randomness in one.
+const BYTES: usize = 32;
+/// Characters of one.
+const LENGTH: usize = PREFIX.len() + 43;
+
+/// A token that its client is told once.
+pub(super) struct Fresh {
+    pub(super) token: Zeroizing<String>,
+    digest: Digest,
+}
+
+impl Fresh {
+    fn new() -> Result<Self, SignFault> {
+        let mut bytes = Zeroizing::new([0; BYTES]);
+        SystemRandom::new().fill(&mut *bytes).map_err(|_| SignFault::Randomness)?;
+        let token = Zeroizing::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(*bytes)));
+        Ok(Self { digest: Digest::of(token.as_bytes()), token })
+    }
+}
+
+/// The digest of what could be a refresh token.
+pub(super) fn digest_of(token: &str) -> Option<Digest> {
+    let rest = token.strip_prefix(PREFIX)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let fits = token.len() == LENGTH && rest.bytes().all(plain);
+    fits.then(|| Digest::of(token.as_bytes()))
+}
+
+/// A login that can be refreshed.
+pub(super) struct Login {
+    pub(super) family: String,
+    pub(super) first: Fresh,
+}
+
+/// Opens a family for a user who has just logged in.
+pub(super) async fn open<S: Sources>(
+    desk: &Desk<'_, S>,
+    terms: &IssuingTerms,
+    user: &User,
+    scope: Option<&str>,
+) -> Result<Option<Login>, Refusal> {
+    let Some(ttl) = terms.refresh_ttl else { return Ok(None) };
+    let records = desk.records()?;
+    let first = Fresh::new()?;
+    let mut family = provider::unique_name()?;
+    if let Some(stamp) = stamp(desk, user) {
+        family.push(SEPARATOR);
+        family.push_str(&stamp);
+    }
+    let opened = NewFamily {
+        id: &family,
+        subject: &user.subject,
+        scope,
+        expires: desk.now + ttl,
+        first: first.digest.bytes(),
+    };
+    records.open_family(&opened, desk.now).await.map_err(away)?;
+    Ok(Some(Login { family, first }))
+}
+
+/// What a refresh token was good for.
+pub(super) struct Refreshed {
+    pub(super) user: Arc<User>,
+    pub(super) family: Family,
+    pub(super) next: Fresh,
+}
+
+/// Uses a refresh token.
+pub(super) async fn refresh<S: Sources>(
+    desk: &Desk<'_, S>,
+    token: &str,
+) -> Result<Refreshed, Refusal> {
+    let (client, now) = (desk.request.client, desk.now);
+    if let Some(standing) = desk.sources.exhausted(client, now) {
+        return Err(Refusal::limited(&standing));
+    }
+    let Some(digest) = digest_of(token) else {
+        desk.sources.count_failure(client, now);
+        return Err(Refusal::Refresh("unknown_refresh_token"));
+    };
+    let records = desk.records()?;
+    let next = Fresh::new()?;
+    let used = records.use_refresh_token(digest.bytes(), next.digest.bytes(), now).await;
+    let family = match used.map_err(away)? {
+        Use::First(family) => family,
+        Use::Over(_) => return Err(Refusal::Refresh("refresh_over")),
+        Use::Reused { family, used } => {
+            incident(&family, used, desk);
+            end(desk, records, &family, "refresh.reuse").await?;
+            return Err(Refusal::Refresh("refresh_reuse"));
+        }
+        Use::Unknown => {
+            desk.sources.count_failure(client, now);
+            return Err(Refusal::Refresh("unknown_refresh_token"));
+        }
+    };
+    let user = desk.sources.user(&family.subject).await?;
+    let issued = Issued {
+        token: None,
+        family: Some(&family.id),
+        key: None,
+        subject: &family.subject,
+        at: family.issued,
+    };
+    let is_void = desk.sources.is_revoked(&issued)?;
+    let known = user.filter(|user| !user.disabled && !is_void && is_same(desk, &family, user));
+    match known {
+        Some(user) => Ok(Refreshed { user, family, next }),
+        None => {
+            end(desk, records, &family, "refresh.refused").await?;
+            Err(Refusal::Refresh("refresh_over"))
+        }
+    }
+}
+
+/// Ends a family and tells the audit log why.
+pub(super) async fn end<S: Sources>(
+    desk: &Desk<'_, S>,
+    records: &Records,
+    family: &Family,
+    action: &'static str,
+) -> Result<(), Refusal> {
+    let origin = desk.request.client.to_string();
+    let author = Author { who: &family.subject, origin: &origin };
+    let entry = Entry { action, target: &family.id, detail: "" };
+    records.end_family(family, &author, &entry, desk.now).await.map_err(away)
+}
+
+fn incident<S: Sources>(family: &Family, used: Timestamp, desk: &Desk<'_, S>) {
+    tracing::error!(
+        event = "incident",
+        incident = "refresh_reuse",
+        subject = %family.subject,
+        family = %family.id,
+        client = %desk.request.client,
+        request_id = desk.request.request_id,
+        first_used = used.seconds(),
+        "a refresh token was used twice: somebody has a copy; the login is ended"
+    );
+}
+
+/// Stands in the id of a family before what tells its user's password from others.
+const SEPARATOR: char = '.';
+
+/// Whether the password is still the one that the login was made with. A user of the store ends his
+/// families when it changes. One of the file cannot: what tells his passwords apart stands in the
+/// name of the family, a digest of the salted hash.
+fn is_same<S: Sources>(desk: &Desk<'_, S>, family: &Family, user: &User) -> bool {
+    let then = family.id.split_once(SEPARATOR).map(|(_, stamp)| stamp);
+    then == stamp(desk, user).as_deref()
+}
+
+fn stamp<S: Sources>(desk: &Desk<'_, S>, user: &User) -> Option<String> {
+    desk.policy.accounts.user(&user.subject)?;
+    let hash = user.password.as_ref().map(|hash| Digest::of(hash.expose()));
+    let digest = hash.map(|hash| hash.to_string()).unwrap_or_default();
+    Some(digest.get(..16).unwrap_or_default().to_owned())
+}
+
+pub(super) fn away(fault: StoreFault) -> Refusal {
+    tracing::error!(%fault, "the store does not answer a request for a token");
+    Refusal::Denied(Denial::Unavailable(Records::AWAY))
+}
