@@ -14,7 +14,7 @@ use portcullis::{
         authn::{
             algorithm_name,
             jwt::{ClaimPaths, IssuerTerms, Jws, UserRule},
-            keys::{KeySet, SigningKey, VerifyingKey},
+            keys::{KeySet, Keys, SigningKey, VerifyingKey},
         },
         digest::Digest,
     },
@@ -51,8 +51,7 @@ fn issuer(keys: KeySet) -> IssuerTerms {
         issuer: Some("https://id.example.com/".into()),
         audiences: vec!["orders-api".into()],
         algorithms: EVERY.to_vec(),
-        fingerprint: keys.fingerprint("corp"),
-        keys,
+        keys: Keys::fixed(keys, "corp"),
         leeway: Duration::from_secs(30),
         require: vec!["exp".into(), "sub".into()],
         token_types: IssuerTerms::usual_types(),
@@ -76,7 +75,7 @@ fn parse_and_verify(bencher: Bencher<'_, '_>, algorithm: &str) {
     bencher.bench(|| {
         let token = black_box(token);
         let jws = Jws::parse(token, Digest::of(token.as_bytes())).unwrap();
-        signatures.verify_only(&terms, &jws).unwrap()
+        signatures.verify_only(&terms, terms.keys.in_file().unwrap(), &jws).unwrap()
     });
 }
 
@@ -94,7 +93,7 @@ fn recall(bencher: Bencher<'_, '_>) {
             claims.insert("sub".to_owned(), json!(number.to_string()));
             let token = provider::sign(&key, "JWT", &claims).unwrap();
             let jws = Jws::parse(&token, Digest::of(token.as_bytes())).unwrap();
-            signatures.verify(&terms, &jws).unwrap();
+            signatures.verify(&terms, terms.keys.in_file().unwrap(), &jws).unwrap();
             token
         })
         .collect();

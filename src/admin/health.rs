@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::{
     gateway::{Gateway, health::Phase},
-    sources::records::Standing,
+    sources::{records::Standing, remote::Health},
 };
 
 /// The process answers.
@@ -17,19 +17,38 @@ pub(super) async fn alive() -> impl IntoResponse {
 
 /// Whether requests should be sent here.
 pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {
-    let phase = gateway.readiness().phase();
+    let snapshot = gateway.snapshot();
+    let issuers: Vec<Health> = snapshot.remotes().issuers().map(|one| one.health()).collect();
+    let tried = gateway.readiness().issuers_tried(issuers.iter().all(|issuer| issuer.tried));
+    let phase = match gateway.readiness().phase() {
+        Phase::Serving if !tried => Phase::Starting,
+        phase => phase,
+    };
     let (status, word) = match phase {
         Phase::Serving => (StatusCode::OK, "ok"),
         Phase::Draining | Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, phase.as_str()),
     };
-    let mut checks = serde_json::Map::new();
-    checks.insert("config".to_owned(), json!("ok"));
-    checks.insert("listeners".to_owned(), json!(word));
-    if let Some(records) = &gateway.snapshot().memory().records {
+    let listeners = gateway.readiness().phase();
+    let listeners = if listeners == Phase::Serving { "ok" } else { listeners.as_str() };
+    let mut checks = Map::new();
+    checks.insert("config".to_owned(), "ok".into());
+    checks.insert("listeners".to_owned(), listeners.into());
+    for issuer in &issuers {
+        checks.insert(format!("issuer:{}", issuer.name), state(issuer).into());
+    }
+    if let Some(records) = &snapshot.memory().records {
         let heard = records.standing() == Standing::Current;
         // What is known of the store goes on for a while, and the file's own accounts for ever.
-        let store = if heard { "ok" } else { "degraded" };
-        checks.insert("store".to_owned(), json!(store));
+        checks.insert("store".to_owned(), if heard { "ok" } else { "degraded" }.into());
     }
     (status, Json(json!({ "status": word, "checks": checks })))
+}
+
+/// An issuer that is down takes nothing down: its last good keys serve, and tokens of others.
+const fn state(issuer: &Health) -> &'static str {
+    match issuer {
+        Health { fault: Some(_), .. } => "degraded",
+        Health { tried: false, .. } => "starting",
+        Health { .. } => "ok",
+    }
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     model::Timestamp,
     policy::{Verdict, trail::Outcome},
-    sources::Dry,
+    sources::{Dry, Remotes},
 };
 
 /// What the command is told.
@@ -56,9 +56,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         add(&mut inquiry, written)?;
     }
     let memory = file::memory(&outcome)?;
-    let policy = outcome.policy;
-    let sources = Dry::new(&policy, &memory);
+    let (policy, serving) = (outcome.policy, outcome.serving);
+    let remotes = Remotes::for_inquiry(&policy, serving.state_dir.as_deref());
+    let sources = Dry::new(&policy, &memory).asking(&remotes);
     let findings = inquiry.judge(&policy, &sources, None, now)?;
+    file::tell_of(&remotes);
     match arguments.format {
         Format::Json => output::print_line(format_args!("{:#}", to_json(&findings)))?,
         Format::Human => {

@@ -4,12 +4,12 @@ use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use anyhow::Context as _;
 
-use super::output::{self, Colour};
+use super::output::{self, Colour, Style};
 use crate::{
     compile::{self, Circumstances, Compiled, Outcome},
     config::{Loaded, diagnostic, values::Written},
     model::{StoreLocation, Timestamp},
-    sources::{Memory, Records},
+    sources::{Memory, Records, Remotes},
 };
 
 /// Which file.
@@ -47,6 +47,15 @@ pub(super) fn load_quietly(file: &FileArgument, now: Timestamp) -> anyhow::Resul
         return Ok(None);
     }
     Ok(compiled.outcome)
+}
+
+/// Says on stderr of whom nothing was to be had: what depends on them is decided as it would be
+/// while they are down.
+pub(super) fn tell_of(remotes: &Remotes) {
+    for complaint in remotes.complaints() {
+        let mark = Colour::of_stderr().paint(Style::Warning, "warning");
+        output::tell(format_args!("{mark}: {}\n", output::shown(&complaint)));
+    }
 }
 
 /// Memory for one decision: with what the store holds, if the file names one that is there. Nothing is

@@ -144,8 +144,8 @@ impl Inquiry {
         let id = client::request_id(&headers).unwrap_or("explain");
         let facts = RequestFacts::read(&received, &policy.server, id);
         let mut trail = Trail::kept();
-        // Nothing here waits for anything but a password's hash.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        // Nothing here waits but for a password's hash, and for others who know what a token is worth.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let decision = match self.admit(policy, &headers) {
             Err(denial) => refused(denial, policy, &facts),
             Ok(()) => runtime.block_on(async {

@@ -23,7 +23,7 @@ use crate::{
         authn::{JwtRule, Refused, judge_token},
         decision::TokenFault,
     },
-    sources::{Dry, Memory},
+    sources::{Dry, Memory, Remotes},
     token,
 };
 
@@ -126,10 +126,12 @@ fn inspect(arguments: &Inspect) -> anyhow::Result<ExitCode> {
     let policy = &outcome.policy;
     let memory = file::memory(&outcome)?;
     let rule = JwtRule { issuers: policy.issuers.clone() };
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let sources = Dry::new(policy, &memory);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let remotes = Remotes::for_inquiry(policy, outcome.serving.state_dir.as_deref());
+    let sources = Dry::new(policy, &memory).asking(&remotes);
     let judged =
         runtime.block_on(judge_token(policy, &rule, token.as_bytes(), None, &sources, now));
+    file::tell_of(&remotes);
     match arguments.format {
         Format::Json => output::print_line(format_args!("{:#}", to_json(&token, &judged)))?,
         Format::Human => output::print(to_text(&token, &judged, Colour::of_stdout()))?,

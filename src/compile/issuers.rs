@@ -1,6 +1,8 @@
 //! `authentication.jwt`: what the tokens of each issuer are judged by.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use jsonwebtoken::AlgorithmFamily;
 
 use super::{
     Input,
@@ -12,12 +14,13 @@ use crate::{
         codes,
         document::Site,
         issuers::{Grants as WrittenGrants, Issuer, UserRule as WrittenUserRule},
+        values::{RemoteUrl, Written as _},
     },
     model::{IssuerName, Role},
     policy::{
         authn::{
             jwt::{ClaimPaths, Grants, IssuerTerms, UserRule, normal_type},
-            keys::{KeyFault, KeySet, VerifyingKey},
+            keys::{KeyFault, KeyPlace, KeySet, Keys, Publication, VerifyingKey},
         },
         forward::assertion::ASSERTION_TYPE,
     },
@@ -42,7 +45,7 @@ pub(super) fn compile(input: &Input<'_>, roles: &Roles<'_>, faults: &mut Faults)
         if let Some(grants) = &issuer.grants {
             refer_granted(grants, roles, at.key("grants").key("roles"), faults);
         }
-        let Some(keys) = keys(input, issuer, at, faults) else { continue };
+        let Some(keys) = keys(input, name, issuer, at, faults) else { continue };
         issuers.terms.push(Arc::new(terms(name, issuer, keys)));
     }
     issuers
@@ -157,9 +160,17 @@ fn refer_granted(grants: &WrittenGrants, roles: &Roles<'_>, at: Site<'_>, faults
     }
 }
 
-fn keys(input: &Input<'_>, issuer: &Issuer, at: Site<'_>, faults: &mut Faults) -> Option<KeySet> {
+fn keys(
+    input: &Input<'_>,
+    name: &IssuerName,
+    issuer: &Issuer,
+    at: Site<'_>,
+    faults: &mut Faults,
+) -> Option<Keys> {
     let algorithms: Vec<_> = issuer.algorithms.iter().map(|algorithm| algorithm.0).collect();
     let sources = [
+        issuer.discovery.then_some("discovery"),
+        issuer.jwks_url.as_ref().map(|_| "jwks_url"),
         issuer.jwks_file.as_ref().map(|_| "jwks_file"),
         issuer.public_key_file.as_ref().map(|_| "public_key_file"),
         issuer.secret.as_ref().map(|_| "secret"),
@@ -176,7 +187,16 @@ fn keys(input: &Input<'_>, issuer: &Issuer, at: Site<'_>, faults: &mut Faults) -
             .help("keep the one that holds its keys");
         return None;
     }
-    let one = |key| KeySet::new(vec![key]);
+    if issuer.discovery || issuer.jwks_url.is_some() {
+        return published(issuer, at, faults);
+    }
+    if issuer.refresh.is_some() {
+        faults
+            .fault(codes::CONTRADICTION, at.key("refresh"), "the issuer's keys stand in the file")
+            .help("remove `refresh`: it is for `discovery` and `jwks_url`");
+    }
+    let fixed = |keys| Keys::fixed(keys, name.as_str());
+    let one = |key| fixed(KeySet::new(vec![key]));
     let refuse = |faults: &mut Faults, at: Site<'_>, fault: KeyFault| {
         faults.fault(codes::UNUSABLE_KEY, at, fault.to_string()).help(fault.help());
     };
@@ -187,7 +207,7 @@ fn keys(input: &Input<'_>, issuer: &Issuer, at: Site<'_>, faults: &mut Faults) -
                 for warning in warnings {
                     faults.warning(codes::UNUSABLE_KEY, at, warning.to_string());
                 }
-                Some(keys)
+                Some(fixed(keys))
             }
             Err(fault) => {
                 refuse(faults, at, fault);
@@ -210,11 +230,66 @@ fn keys(input: &Input<'_>, issuer: &Issuer, at: Site<'_>, faults: &mut Faults) -
     }
     faults
         .fault(codes::MISSING_KEY, at, "the issuer has no keys")
-        .help("add one of `jwks_file`, `public_key_file` and `secret`");
+        .help("add one of `discovery`, `jwks_url`, `jwks_file`, `public_key_file` and `secret`");
     None
 }
 
-fn terms(name: &IssuerName, issuer: &Issuer, keys: KeySet) -> IssuerTerms {
+/// Keys are asked for no more often than this.
+const LEAST_REFRESH: Duration = Duration::from_secs(30);
+const USUAL_REFRESH: Duration = Duration::from_secs(600);
+
+/// Where the issuer publishes its keys.
+fn published(issuer: &Issuer, at: Site<'_>, faults: &mut Faults) -> Option<Keys> {
+    let refresh = issuer.refresh.map_or(USUAL_REFRESH, |refresh| refresh.0);
+    if refresh < LEAST_REFRESH {
+        faults
+            .fault(codes::OUT_OF_RANGE, at.key("refresh"), "an issuer is asked at most every 30s")
+            .help("a new key is noticed sooner: a token that names it asks for it");
+    }
+    for (index, algorithm) in issuer.algorithms.iter().enumerate() {
+        if algorithm.0.family() == AlgorithmFamily::Hmac {
+            let at = at.key("algorithms").item(index);
+            let message =
+                format!("{} takes a secret, and nobody publishes one", algorithm.as_str());
+            faults
+                .fault(codes::UNUSABLE_KEY, at, message)
+                .help("published keys verify RS*, PS*, ES256, ES384 and EdDSA");
+        }
+    }
+    let place = match &issuer.jwks_url {
+        Some(url) => KeyPlace::Jwks(url.as_str().to_owned()),
+        None => KeyPlace::Discovery(discovered(issuer, at, faults)?),
+    };
+    Some(Keys::Published(Publication { place, refresh }))
+}
+
+/// The issuer as an address to ask.
+fn discovered(issuer: &Issuer, at: Site<'_>, faults: &mut Faults) -> Option<String> {
+    let Some(iss) = &issuer.issuer else {
+        faults
+            .fault(
+                codes::MISSING_KEY,
+                at.key("discovery"),
+                "`discovery` asks the `issuer`, and there is none",
+            )
+            .help("add `issuer`, the exact `iss` of its tokens");
+        return None;
+    };
+    match RemoteUrl::read(iss.as_str()) {
+        Ok(url) if !url.as_str().contains('?') => Some(url.0),
+        read => {
+            let fault = read.err().and_then(|fault| fault.reason);
+            let why = fault
+                .unwrap_or_else(|| "an issuer that is asked is a URL without a query".to_owned());
+            faults
+                .fault(codes::INVALID_VALUE, at.key("issuer"), why)
+                .help("or name the key set itself: `jwks_url: https://…` in place of `discovery`");
+            None
+        }
+    }
+}
+
+fn terms(name: &IssuerName, issuer: &Issuer, keys: Keys) -> IssuerTerms {
     let texts = |labels: &[crate::config::values::Label]| {
         labels.iter().map(|label| label.as_str().to_owned()).collect::<Vec<_>>()
     };
@@ -229,7 +304,6 @@ fn terms(name: &IssuerName, issuer: &Issuer, keys: KeySet) -> IssuerTerms {
         issuer: issuer.issuer.as_ref().map(|iss| iss.as_str().to_owned()),
         audiences: texts(&issuer.audiences),
         algorithms: issuer.algorithms.iter().map(|algorithm| algorithm.0).collect(),
-        fingerprint: keys.fingerprint(name.as_str()),
         keys,
         leeway: issuer.leeway.0,
         require: issuer.require.iter().map(|claim| claim.as_str().to_owned()).collect(),

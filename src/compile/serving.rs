@@ -1,6 +1,11 @@
 //! What the process needs beside the policy: where it listens, how it logs, how it stops.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     Input,
@@ -33,6 +38,8 @@ pub struct Serving {
     pub log: LogTerms,
     /// Where users, keys and grants are kept beside the file.
     pub store: Option<StoreTerms>,
+    /// Where the last good keys of issuers are kept.
+    pub state_dir: Option<PathBuf>,
     /// The file and all that it names: what is watched.
     pub files: Vec<PathBuf>,
 }
@@ -105,6 +112,7 @@ pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Serving {
             identity: log.identity,
         },
         store: store(input, faults),
+        state_dir: state_dir(input),
         files: input.loaded.files.watched(),
     }
 }
@@ -132,6 +140,18 @@ fn store(input: &Input<'_>, faults: &mut Faults) -> Option<StoreTerms> {
         other @ StoreLocation::Postgres(_) => other.clone(),
     };
     Some(StoreTerms { location, max_stale })
+}
+
+/// Where state is kept: where the file says, else beside a store that is a file.
+fn state_dir(input: &Input<'_>) -> Option<PathBuf> {
+    let files = &input.loaded.files;
+    if let Some(folder) = &input.config.state_dir {
+        return Some(files.beside(folder.as_path()));
+    }
+    match &input.config.store.as_ref()?.0 {
+        StoreLocation::Sqlite(file) => files.beside(file).parent().map(Path::to_owned),
+        StoreLocation::Postgres(_) => None,
+    }
 }
 
 fn admin(input: &Input<'_>, faults: &mut Faults) -> AdminTerms {

@@ -16,7 +16,7 @@ use crate::{
     policy::{
         authn::{
             jwt::{ClaimPaths, IssuerTerms},
-            keys::{KeyFault, KeySet, SigningKey},
+            keys::{KeyFault, KeySet, Keys, SigningKey},
         },
         issuing::IssuingTerms,
     },
@@ -56,8 +56,7 @@ pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Option<Own> {
         issuer: Some(token.issuer.as_str().to_owned()),
         audiences: vec![token.audience.as_str().to_owned()],
         algorithms: vec![signing.algorithm],
-        fingerprint: verifying.fingerprint(IssuerTerms::OWN),
-        keys: verifying,
+        keys: Keys::fixed(verifying, IssuerTerms::OWN),
         // One clock issues and judges.
         leeway: Duration::ZERO,
         require: ["exp", "sub"].map(str::to_owned).to_vec(),

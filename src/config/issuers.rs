@@ -3,9 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::values::{Algorithm, ClaimPath, FilePath, Label, Period, SecretSource, TokenPlace};
+use super::values::{
+    Algorithm, ClaimPath, FilePath, Label, Period, RemoteUrl, SecretSource, TokenPlace,
+};
 
-/// An issuer of bearer tokens. It has exactly one of `jwks_file`, `public_key_file` and `secret`.
+/// An issuer of bearer tokens. It has exactly one of `discovery`, `jwks_url`, `jwks_file`,
+/// `public_key_file` and `secret`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Issuer {
@@ -17,6 +20,15 @@ pub struct Issuer {
     /// The signature algorithms that are accepted. The token has no say in it.
     #[schemars(length(min = 1))]
     pub algorithms: Vec<Algorithm>,
+    /// Whether its keys are found by its metadata: those of OpenID Connect Discovery, else those of
+    /// RFC 8414. `issuer` is where they are asked for.
+    #[serde(default)]
+    pub discovery: bool,
+    /// Where it publishes its keys as a JWK set (RFC 7517).
+    pub jwks_url: Option<RemoteUrl>,
+    /// How long published keys are used before they are asked for again; less if the issuer says
+    /// so. A token with an unknown key asks sooner, at most once in 30 seconds. Default: `10m`.
+    pub refresh: Option<Period>,
     /// A file with its keys as a JWK set (RFC 7517).
     pub jwks_file: Option<FilePath>,
     /// A file with its public key in PEM.

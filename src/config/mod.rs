@@ -37,7 +37,7 @@ use serde::Deserialize;
 
 use crate::model::{PlanName, Role, UpstreamName};
 pub use load::{Companion, Loaded, load, load_companion, load_text};
-use values::{List, Named, QuotaText};
+use values::{FolderPath, List, Named, QuotaText};
 
 /// The file's shape.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -56,6 +56,9 @@ pub struct Config {
     pub store: Option<values::StoreUrl>,
     /// How long what is known of the store still serves while it is away. Default: `10m`.
     pub store_max_stale: Option<values::Period>,
+    /// A folder for the last good keys of issuers, so that a restart works while one is down.
+    /// Default: that of the store, if the store is a file; else they are not kept.
+    pub state_dir: Option<FolderPath>,
     /// The services behind the gateway, by name.
     pub upstreams: Named<UpstreamName, upstreams::Upstream>,
     /// The methods by which clients say who they are.

@@ -1,6 +1,6 @@
 //! Whether the gateway takes requests.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// What a gateway is up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,22 +26,31 @@ impl Phase {
 
 /// What the gateway is up to. It only goes forward.
 #[derive(Debug, Default)]
-pub struct Readiness(AtomicU8);
+pub struct Readiness {
+    phase: AtomicU8,
+    issuers: AtomicBool,
+}
 
 impl Readiness {
     /// Requests are taken from now on.
     pub fn serving(&self) {
-        self.0.fetch_max(1, Ordering::Relaxed);
+        self.phase.fetch_max(1, Ordering::Relaxed);
     }
 
     /// The end has begun.
     pub fn draining(&self) {
-        self.0.fetch_max(2, Ordering::Relaxed);
+        self.phase.fetch_max(2, Ordering::Relaxed);
+    }
+
+    /// Whether every issuer has been asked for its keys once. That it was so is enough: an issuer
+    /// that a reload adds does not take the gateway out of service.
+    pub fn issuers_tried(&self, now: bool) -> bool {
+        self.issuers.fetch_or(now, Ordering::Relaxed) || now
     }
 
     /// What the gateway is up to.
     pub fn phase(&self) -> Phase {
-        match self.0.load(Ordering::Relaxed) {
+        match self.phase.load(Ordering::Relaxed) {
             0 => Phase::Starting,
             1 => Phase::Serving,
             _ => Phase::Draining,

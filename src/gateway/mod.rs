@@ -94,7 +94,7 @@ impl Gateway {
         load::load(file, metrics, None)
     }
 
-    /// A gateway that begins with this configuration.
+    /// A gateway that begins with this configuration, within the runtime that serves.
     pub fn begin(
         file: PathBuf,
         loaded: Loaded,
@@ -105,6 +105,7 @@ impl Gateway {
         let now = SystemTime::now().into();
         metrics.loaded(seconds(now));
         certificates::measure(snapshot.serving(), &metrics);
+        snapshot.remotes().follow();
         Arc::new(Self {
             file,
             begun_with: snapshot.serving().clone(),
@@ -185,6 +186,7 @@ impl Gateway {
         let snapshot = self.snapshot();
         upkeep::measure(snapshot.memory(), &self.metrics);
         snapshot.measure_targets(SystemTime::now().into());
+        upkeep::measure_issuers(snapshot.remotes(), &self.metrics);
         self.metrics.exposition()
     }
 }

@@ -91,6 +91,7 @@ impl Gateway {
         let restart = needs_restart(&self.begun_with, snapshot.serving());
         self.logging.change(snapshot.log());
         certificates::measure(snapshot.serving(), &self.metrics);
+        snapshot.remotes().follow();
         self.live.store(Arc::new(snapshot));
         self.metrics.reloaded(seconds(SystemTime::now().into()));
         *self.seen.lock() = fingerprint;

@@ -14,7 +14,7 @@ use crate::{
     model::Timestamp,
     observe::{Format, Level, LogTerms, Metrics, metrics::RouteMetrics},
     policy::{Policy, rules::Route, server::RequestLimits, upstream::Upstream},
-    sources::{Live, Memory, Records},
+    sources::{Live, Memory, Records, Remotes},
 };
 
 /// What is live at one moment. Immutable, but for what names of upstreams mean.
@@ -23,6 +23,7 @@ pub struct Snapshot {
     policy: Policy,
     serving: Serving,
     memory: Arc<Memory>,
+    remotes: Remotes,
     log: LogTerms,
     generation: u64,
     loaded_at: Timestamp,
@@ -80,6 +81,12 @@ impl Snapshot {
         memory.counters.bound_to(policy.counters, loaded_at);
         Self {
             memory,
+            remotes: Remotes::new(
+                &policy,
+                serving.state_dir.as_deref(),
+                metrics,
+                old.map(|old| &old.remotes),
+            ),
             log: terms(&serving.log),
             generation: old.map_or(1, |old| old.generation + 1),
             handles: Handles::new(&policy, metrics),
@@ -98,7 +105,12 @@ impl Snapshot {
 
     /// What answers the judge's questions.
     pub fn sources(&self) -> Live<'_> {
-        Live::new(&self.policy, &self.memory)
+        Live::new(&self.policy, &self.memory).asking(&self.remotes)
+    }
+
+    /// Whoever is asked over the network.
+    pub fn remotes(&self) -> &Remotes {
+        &self.remotes
     }
 
     /// What is counted and remembered; it outlives a reload.

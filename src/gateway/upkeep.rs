@@ -8,7 +8,7 @@ use std::{
 use super::{Gateway, certificates};
 use crate::{
     observe::Metrics,
-    sources::{Memory, records::Standing},
+    sources::{Memory, Remotes, records::Standing},
 };
 
 /// How often what is out of date is dropped.
@@ -55,4 +55,12 @@ pub(super) fn measure(memory: &Memory, metrics: &Metrics) {
     if let Some(records) = &memory.records {
         metrics.store_up(records.standing() == Standing::Current);
     }
+}
+
+/// Tells the metrics how old the keys of issuers are.
+pub(super) fn measure_issuers(remotes: &Remotes, metrics: &Metrics) {
+    let health: Vec<_> = remotes.issuers().map(|issuer| issuer.health()).collect();
+    metrics.jwks_ages(
+        health.iter().filter_map(|issuer| Some((issuer.name.as_str(), issuer.age?.as_secs_f64()))),
+    );
 }

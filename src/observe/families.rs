@@ -89,6 +89,10 @@ families! {
         "When the configuration that is live was loaded (Unix time).";
     STORE_UP = Gauge "store_up" []
         "1 while the store is heard, 0 while it is away; absent without a store.";
+    JWKS_REFRESHES = Counter "jwks_refreshes_total" ["issuer", "outcome"]
+        "Fetches of an issuer's keys: success or failure.";
+    JWKS_AGE = Gauge "jwks_age_seconds" ["issuer"]
+        "How long ago the keys were fetched by which an issuer's tokens are verified.";
     CACHE_REQUESTS = Counter "cache_requests_total" ["cache", "outcome"]
         "Look-ups in caches: hit or miss.";
     CACHE_ENTRIES = Gauge "cache_entries" ["cache"]

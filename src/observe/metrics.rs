@@ -36,6 +36,8 @@ pub struct Metrics {
     cache_entries: IntGaugeVec,
     authentications: Authentications,
     stripped: StrippedCounters,
+    jwks_refreshes: IntCounterVec,
+    jwks_age: GaugeVec,
     reload_success: IntCounter,
     reload_failure: IntCounter,
     last_reload_successful: IntGauge,
@@ -75,6 +77,8 @@ impl Metrics {
             cache_entries: add.gauges(&families::CACHE_ENTRIES)?,
             authentications: Authentications::new(&add.counters(&families::AUTHENTICATIONS)?),
             stripped: StrippedCounters::new(&add.counters(&families::HEADERS_STRIPPED)?),
+            jwks_refreshes: add.counters(&families::JWKS_REFRESHES)?,
+            jwks_age: add.floats(&families::JWKS_AGE)?,
             reload_success: reloads.with_label_values(&["success"]),
             reload_failure: reloads.with_label_values(&["failure"]),
             last_reload_successful: add.gauge(&families::LAST_RELOAD_SUCCESSFUL)?,
@@ -139,6 +143,22 @@ impl Metrics {
     /// Says whether the store is heard.
     pub fn store_up(&self, up: bool) {
         self.store_up.with_label_values::<&str>(&[]).set(i64::from(up));
+    }
+
+    /// The counters of fetches of an issuer's keys.
+    pub fn jwks_refreshes(&self, issuer: &str) -> RefreshMetrics {
+        RefreshMetrics {
+            success: self.jwks_refreshes.with_label_values(&[issuer, "success"]),
+            failure: self.jwks_refreshes.with_label_values(&[issuer, "failure"]),
+        }
+    }
+
+    /// Says how old the keys of issuers are, in seconds; of no others anything is said.
+    pub fn jwks_ages<'n>(&self, ages: impl IntoIterator<Item = (&'n str, f64)>) {
+        self.jwks_age.reset();
+        for (issuer, age) in ages {
+            self.jwks_age.with_label_values(&[issuer]).set(age);
+        }
     }
 
     /// Counts what authentication came to.
@@ -279,6 +299,15 @@ impl CacheMetrics {
         self.misses.inc_by(misses.saturating_sub(self.misses.get()));
         self.entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
     }
+}
+
+/// The counters of fetches of one issuer's keys.
+#[derive(Clone, Debug)]
+pub struct RefreshMetrics {
+    /// Fetches that brought keys.
+    pub success: IntCounter,
+    /// Fetches that did not.
+    pub failure: IntCounter,
 }
 
 /// What a decision came to.

@@ -113,6 +113,9 @@ pub trait Sources {
     /// The facts of a token whose signature was verified before, if they are still held.
     fn recall(&self, token: &Digest) -> Option<Arc<Verified>>;
 
+    /// Whether the keys that vouched for a token are still the keys of this very issuer.
+    fn vouches(&self, issuer: &IssuerTerms, verified: &Verified) -> bool;
+
     /// Verifies a token's signature with the keys of this issuer, and keeps the facts.
     async fn verify(
         &self,

@@ -6,8 +6,8 @@ use std::{net::IpAddr, sync::Arc};
 use http::HeaderValue;
 
 use super::{
-    Memory,
-    live::{Live, Use},
+    Memory, Remotes,
+    live::{Live, NO_KEYS, Use},
 };
 use crate::{
     model::{Principal, Timestamp},
@@ -35,6 +35,12 @@ impl<'s> Dry<'s> {
     pub fn new(policy: &'s Policy, memory: &'s Memory) -> Self {
         Self { live: Live::new(policy, memory) }
     }
+
+    /// Asks these too, who must be those of the policy: for keys that are not known, once.
+    #[must_use]
+    pub fn asking(self, remotes: &'s Remotes) -> Self {
+        Self { live: self.live.asking(remotes) }
+    }
 }
 
 impl Sources for Dry<'_> {
@@ -43,13 +49,27 @@ impl Sources for Dry<'_> {
         None
     }
 
+    fn vouches(&self, _: &IssuerTerms, _: &Verified) -> bool {
+        // Nothing is recalled that could be vouched for.
+        false
+    }
+
     async fn verify(
         &self,
         issuer: &IssuerTerms,
         token: &Jws<'_>,
     ) -> Result<Arc<Verified>, Unverified> {
         let signatures = &self.live.memory().signatures;
-        signatures.verify_only(issuer, token).map(Arc::new).map_err(Unverified::Fault)
+        let verify = |keys| {
+            let verified = signatures.verify_only(issuer, keys, token);
+            verified.map(Arc::new).map_err(Unverified::Fault)
+        };
+        if let Some(keys) = issuer.keys.in_file() {
+            return verify(keys);
+        }
+        let published = self.live.published(issuer).map_err(Unverified::Unavailable)?;
+        let held = published.keys().await.ok_or(Unverified::Unavailable(NO_KEYS))?;
+        verify(&held.keyring)
     }
 
     async fn api_key(&self, key: &Digest) -> Result<Option<Arc<ApiKey>>, Unavailable> {

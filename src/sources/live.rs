@@ -5,10 +5,12 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc, time::SystemTime};
 use http::HeaderValue;
 
 use super::{
+    Remotes,
     assertions::Assertions,
     counters::Local,
     passwords::Passwords,
     records::{Records, Standing as Word},
+    remote::Published,
     signatures::Signatures,
 };
 use crate::{
@@ -16,7 +18,11 @@ use crate::{
     policy::{
         Policy, Sources,
         accounts::{ApiKey, User},
-        authn::jwt::{IssuerTerms, Jws, Verified},
+        authn::{
+            jwt::{IssuerTerms, Jws, Verified},
+            keys::Keyring,
+        },
+        decision::TokenFault,
         digest::Digest,
         forward::AssertionTerms,
         limit::{Caller, Charge, Charged, Charges, Standing},
@@ -24,6 +30,9 @@ use crate::{
         sources::{Issued, Occasion, PasswordAttempt, PasswordCheck, Unavailable, Unverified},
     },
 };
+
+/// The keys of an issuer were never seen.
+pub(super) const NO_KEYS: Unavailable = Unavailable { what: "the issuer's keys" };
 
 /// What is held in memory and outlives a reload.
 #[derive(Debug)]
@@ -58,6 +67,7 @@ impl Memory {
 pub struct Live<'s> {
     policy: &'s Policy,
     memory: &'s Memory,
+    remotes: Option<&'s Remotes>,
 }
 
 /// Whether looking a key up is a use of it.
@@ -80,9 +90,23 @@ pub(super) struct Named {
 }
 
 impl<'s> Live<'s> {
-    /// Answers by these.
+    /// Answers by these. Whoever else would have to be asked is away.
     pub fn new(policy: &'s Policy, memory: &'s Memory) -> Self {
-        Self { policy, memory }
+        Self { policy, memory, remotes: None }
+    }
+
+    /// Asks these too, who must be those of the policy.
+    #[must_use]
+    pub fn asking(self, remotes: &'s Remotes) -> Self {
+        Self { remotes: Some(remotes), ..self }
+    }
+
+    /// What an issuer publishes.
+    pub(super) fn published(
+        &self,
+        issuer: &IssuerTerms,
+    ) -> Result<&'s Arc<Published>, Unavailable> {
+        self.remotes.and_then(|remotes| remotes.published(issuer)).ok_or(NO_KEYS)
     }
 
     pub(super) fn memory(&self) -> &'s Memory {
@@ -187,12 +211,36 @@ impl Sources for Live<'_> {
         self.memory.signatures.recall(token)
     }
 
+    fn vouches(&self, issuer: &IssuerTerms, verified: &Verified) -> bool {
+        let same = |keys: &Keyring| keys.fingerprint == verified.fingerprint;
+        match issuer.keys.in_file() {
+            Some(keys) => same(keys),
+            None => self.published(issuer).is_ok_and(|published| {
+                published.held().as_ref().is_some_and(|held| same(&held.keyring))
+            }),
+        }
+    }
+
     async fn verify(
         &self,
         issuer: &IssuerTerms,
         token: &Jws<'_>,
     ) -> Result<Arc<Verified>, Unverified> {
-        self.memory.signatures.verify(issuer, token).map_err(Unverified::Fault)
+        let signatures = &self.memory.signatures;
+        let verify = |keys: &Keyring| signatures.verify(issuer, keys, token);
+        if let Some(keys) = issuer.keys.in_file() {
+            return verify(keys).map_err(Unverified::Fault);
+        }
+        let published = self.published(issuer).map_err(Unverified::Unavailable)?;
+        let held = published.keys().await.ok_or(Unverified::Unavailable(NO_KEYS))?;
+        match verify(&held.keyring) {
+            Err(TokenFault::UnknownKey) => match published.other_than(&held).await {
+                Some(fresh) => verify(&fresh.keyring),
+                None => Err(TokenFault::UnknownKey),
+            },
+            outcome => outcome,
+        }
+        .map_err(Unverified::Fault)
     }
 
     async fn api_key(&self, key: &Digest) -> Result<Option<Arc<ApiKey>>, Unavailable> {

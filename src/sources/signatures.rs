@@ -19,7 +19,10 @@ use super::provider;
 use crate::{
     model::Timestamp,
     policy::{
-        authn::jwt::{IssuerTerms, Jws, Verified},
+        authn::{
+            jwt::{IssuerTerms, Jws, Verified},
+            keys::Keyring,
+        },
         decision::TokenFault,
         digest::Digest,
     },
@@ -115,19 +118,20 @@ impl Signatures {
         self.good.retain(|_, known| !known.verified.expires.is_some_and(ended));
     }
 
-    /// Checks a token's signature with the keys of this issuer, and keeps the facts.
+    /// Checks a token's signature with these keys of its issuer, and keeps the facts.
     ///
     /// # Errors
     /// As [`IssuerTerms::vouch`].
     pub fn verify(
         &self,
         issuer: &IssuerTerms,
+        keys: &Keyring,
         token: &Jws<'_>,
     ) -> Result<Arc<Verified>, TokenFault> {
-        if self.bad.get(&token.digest) == Some(issuer.fingerprint) {
+        if self.bad.get(&token.digest) == Some(keys.fingerprint) {
             return Err(TokenFault::Signature);
         }
-        match self.verify_only(issuer, token) {
+        match self.verify_only(issuer, keys, token) {
             Ok(verified) => {
                 let verified = Arc::new(verified);
                 let length = token.token().len();
@@ -136,7 +140,7 @@ impl Signatures {
                 Ok(verified)
             }
             Err(TokenFault::Signature) => {
-                self.bad.insert(token.digest, issuer.fingerprint);
+                self.bad.insert(token.digest, keys.fingerprint);
                 Err(TokenFault::Signature)
             }
             Err(fault) => Err(fault),
@@ -150,10 +154,11 @@ impl Signatures {
     pub fn verify_only(
         &self,
         issuer: &IssuerTerms,
+        keys: &Keyring,
         token: &Jws<'_>,
     ) -> Result<Verified, TokenFault> {
         let (message, signature) = token.signed();
-        issuer.vouch(token, |key, algorithm| {
+        issuer.vouch(keys, token, |key, algorithm| {
             crypto::verify(signature, message, &key.key, algorithm).unwrap_or(false)
         })
     }

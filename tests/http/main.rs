@@ -16,6 +16,7 @@ mod drain;
 mod framing;
 mod headers;
 mod httpbin;
+mod issuers;
 mod limits;
 mod login;
 mod metadata;

@@ -34,6 +34,10 @@ impl Sources for Away {
         None
     }
 
+    fn vouches(&self, _: &IssuerTerms, _: &Verified) -> bool {
+        false
+    }
+
     async fn verify(&self, _: &IssuerTerms, _: &Jws<'_>) -> Result<Arc<Verified>, Unverified> {
         Err(Unverified::Unavailable(AWAY))
     }

@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Some(outcome) = file::load_quietly(&arguments.file, now)? else {
         return Ok(ExitCode::FAILURE);
     };
-    let suite = Suite::new(&outcome.policy);
+    let suite = Suite::with_state(&outcome.policy, outcome.serving.state_dir.as_deref());
     let colour = Colour::of_stdout();
     let (mut passed, mut failed) = (0, 0);
     for path in &arguments.cases {
@@ -62,6 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    file::tell_of(suite.remotes());
     let style = if failed == 0 { Style::Good } else { Style::Bad };
     output::print_line(colour.paint(style, format_args!("{passed} passed, {failed} failed")))?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,6 +1,6 @@
 //! One case: the request made, judged, and held against what was expected.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -17,13 +17,14 @@ use crate::{
     },
     model::{Claims, CredentialKind, IssuerName, Principal, Timestamp},
     policy::{Policy, authn::Method},
-    sources::{Dry, Memory},
+    sources::{Dry, Memory, Remotes},
 };
 
 /// The policy that cases are put before.
 pub struct Suite<'p> {
     policy: &'p Policy,
     memory: Memory,
+    remotes: Remotes,
 }
 
 /// What became of a case.
@@ -35,8 +36,18 @@ pub struct Report {
 impl<'p> Suite<'p> {
     /// For cases of this policy.
     pub fn new(policy: &'p Policy) -> Self {
+        Self::with_state(policy, None)
+    }
+
+    /// The same, with the last good keys that are kept in this folder.
+    pub fn with_state(policy: &'p Policy, state: Option<&Path>) -> Self {
         // Nothing is counted, so that one place is enough.
-        Self { policy, memory: Memory::new(1) }
+        Self { policy, memory: Memory::new(1), remotes: Remotes::for_inquiry(policy, state) }
+    }
+
+    /// Whoever was asked over the network.
+    pub fn remotes(&self) -> &Remotes {
+        &self.remotes
     }
 
     /// Runs a case. `now` is when its request comes, unless it says itself.
@@ -71,7 +82,7 @@ impl<'p> Suite<'p> {
             inquiry.header(name, value)?;
         }
         let principal = case.principal.as_ref().map(|who| Arc::new(self.principal(who)));
-        let sources = Dry::new(self.policy, &self.memory);
+        let sources = Dry::new(self.policy, &self.memory).asking(&self.remotes);
         inquiry.judge(self.policy, &sources, principal, now)
     }
 

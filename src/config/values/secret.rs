@@ -90,4 +90,24 @@ impl Written for FilePath {
     }
 }
 
-written!(SecretText, Base64Text, FilePath);
+/// A folder, as written: relative to the config file unless absolute. It need not be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderPath(pub PathBuf);
+
+impl FolderPath {
+    /// The path as written.
+    pub fn as_path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Written for FolderPath {
+    const FORMAT: &'static str = "folder";
+    const EXPECTS: &'static str = "the path of a folder";
+
+    fn read(text: &str) -> Result<Self, ValueFault> {
+        FilePath::read(text).map(|path| Self(path.0))
+    }
+}
+
+written!(SecretText, Base64Text, FilePath, FolderPath);

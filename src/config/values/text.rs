@@ -132,6 +132,8 @@ pub const RULES: &[Rule] = &[
     rule::<super::UpstreamRef>(),
     rule::<super::secret::Base64Text>(),
     rule::<super::FilePath>(),
+    rule::<super::FolderPath>(),
+    rule::<super::RemoteUrl>(),
     rule::<super::SecretText>(),
     rule::<Cidr>(),
     rule::<ClaimPath>(),

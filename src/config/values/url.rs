@@ -83,7 +83,67 @@ impl Written for UpstreamRef {
     }
 }
 
-written!(TargetUrl, UpstreamRef);
+/// An address that the gateway asks itself: `https://…`, or `http://…` on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteUrl(pub String);
+
+impl RemoteUrl {
+    /// The URL as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Written for RemoteUrl {
+    const FORMAT: &'static str = "remote-url";
+    const EXPECTS: &'static str = "a URL such as `https://id.example.com/keys`";
+
+    fn read(text: &str) -> Result<Self, ValueFault> {
+        let (scheme, rest) = text.split_once("://").ok_or_else(ValueFault::malformed)?;
+        if text.len() > 2048 || !text.bytes().all(|byte| (b'!'..=b'~').contains(&byte)) {
+            return Err(ValueFault::because("a URL is at most 2048 characters of visible ASCII"));
+        }
+        if rest.contains('#') {
+            return Err(ValueFault::because("what follows `#` in a URL is not sent"));
+        }
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        if authority.contains('@') {
+            return Err(ValueFault::because("a URL with a username or password in it is not sent"));
+        }
+        if authority.contains('\\') {
+            return Err(ValueFault::malformed());
+        }
+        let (host, port) = split_port(authority).ok_or_else(ValueFault::malformed)?;
+        if !is_host(host) || port == Some(0) {
+            return Err(ValueFault::malformed());
+        }
+        match scheme {
+            "https" => {}
+            "http" if is_loopback(host) => {}
+            "http" => {
+                return Err(ValueFault::because(
+                    "by `http` only this machine is asked: on the way anybody could answer",
+                )
+                .help("write `https://`"));
+            }
+            _ => return Err(ValueFault::malformed()),
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<std::net::IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => {
+            let name = bare.to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost")
+        }
+    }
+}
+
+written!(RemoteUrl, TargetUrl, UpstreamRef);
 
 #[cfg(test)]
 mod tests {
@@ -117,6 +177,37 @@ mod tests {
         assert_eq!(target.port, 443);
         assert_eq!(TargetUrl::read("https://app:8443").unwrap().port, 8443);
         assert!(!TargetUrl::read("http://app").unwrap().secure);
+    }
+
+    #[test]
+    fn another_is_asked_by_https_and_this_machine_by_http_too() {
+        for text in [
+            "https://id.example.com",
+            "https://id.example.com:8443/a/b?c=d",
+            "https://10.0.0.1/",
+            "http://127.0.0.1:3000/jwks",
+            "http://[::1]:3000/",
+            "http://localhost/",
+        ] {
+            assert!(RemoteUrl::read(text).is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "id.example.com",
+            "http://id.example.com/",
+            "http://10.0.0.1/",
+            "http://127.0.0.1.example.com/",
+            "https://u:p@id.example.com/",
+            "https://id.example.com/#a",
+            "https://id.example.com\\@evil/",
+            "https://id example.com/",
+            "https:///a",
+            "https://id:0/",
+            "ftp://127.0.0.1/",
+            "https://id.example.com/ä",
+        ] {
+            assert!(RemoteUrl::read(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -82,7 +82,7 @@ async fn verified<'a>(
     let all = &policy.issuers;
     if let Some(verified) = sources.recall(&digest) {
         let issuer = rule.issuer_of(verified.claimed_issuer(), all);
-        if let Some(issuer) = issuer.filter(|issuer| issuer.fingerprint == verified.fingerprint) {
+        if let Some(issuer) = issuer.filter(|issuer| sources.vouches(issuer, &verified)) {
             return Ok((issuer, verified));
         }
     }

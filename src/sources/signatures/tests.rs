@@ -8,7 +8,7 @@ use crate::{
     policy::authn::{
         algorithm_name,
         jwt::{ClaimPaths, UserRule},
-        keys::{KeySet, SigningKey, VerifyingKey},
+        keys::{KeySet, Keys, SigningKey, VerifyingKey},
     },
 };
 
@@ -32,8 +32,7 @@ fn issuer(keys: KeySet, algorithms: &[Algorithm]) -> IssuerTerms {
         issuer: Some("https://id.example.com/".into()),
         audiences: vec![],
         algorithms: algorithms.to_vec(),
-        fingerprint: keys.fingerprint("corp"),
-        keys,
+        keys: Keys::fixed(keys, "corp"),
         leeway: Duration::ZERO,
         require: vec![],
         token_types: IssuerTerms::usual_types(),
@@ -62,7 +61,7 @@ fn check(
     token: &str,
 ) -> Result<Arc<Verified>, TokenFault> {
     let jws = Jws::parse(token, Digest::of(token.as_bytes()))?;
-    signatures.verify(issuer, &jws)
+    signatures.verify(issuer, issuer.keys.in_file().unwrap(), &jws)
 }
 
 fn verify(issuer: &IssuerTerms, token: &str) -> Result<Arc<Verified>, TokenFault> {

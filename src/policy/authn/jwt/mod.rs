@@ -17,10 +17,10 @@ pub use jws::{JoseHeader, Jws, LONGEST_TOKEN, normal_type};
 pub use principal::Grants;
 pub use verified::Verified;
 
-use super::keys::KeySet;
+use super::keys::Keys;
 use crate::{
     model::{Claims, IssuerName, Timestamp},
-    policy::{decision::TokenFault, digest::Digest, sources::Issued},
+    policy::{decision::TokenFault, sources::Issued},
 };
 
 /// Bytes of a `kid` at most.
@@ -39,11 +39,8 @@ pub struct IssuerTerms {
     pub audiences: Vec<String>,
     /// Never taken from the token.
     pub algorithms: Vec<Algorithm>,
-    /// Its keys.
-    pub keys: KeySet,
-    /// Tells this issuer with these keys from any other, for what is cached about its tokens:
-    /// [`KeySet::fingerprint`] of its name.
-    pub fingerprint: Digest,
+    /// Where its keys come from.
+    pub keys: Keys,
     /// Grace on `exp` and `nbf`; none for the gateway's own tokens.
     pub leeway: Duration,
     /// Claims that must be there.

@@ -9,7 +9,12 @@ use serde_json::Value;
 use super::{IssuerTerms, Jws, jws::issuer_of};
 use crate::{
     model::{Claims, IssuerName, Principal, Timestamp},
-    policy::{accounts::User, authn::keys::VerifyingKey, decision::TokenFault, digest::Digest},
+    policy::{
+        accounts::User,
+        authn::keys::{Keyring, VerifyingKey},
+        decision::TokenFault,
+        digest::Digest,
+    },
 };
 
 /// The facts of a token whose signature is good. Only [`IssuerTerms::vouch`] makes one.
@@ -17,7 +22,7 @@ use crate::{
 pub struct Verified {
     /// Whose keys vouched for it.
     pub issuer: IssuerName,
-    /// Which issuer with which keys, see [`IssuerTerms::fingerprint`].
+    /// Which issuer with which keys, see [`Keyring::fingerprint`].
     pub fingerprint: Digest,
     /// Its JOSE type, as in [`super::JoseHeader::typ`].
     pub typ: String,
@@ -42,7 +47,7 @@ struct Made {
 }
 
 impl IssuerTerms {
-    /// Vouches for a token whose signature one of this issuer's keys made. `check` does the
+    /// Vouches for a token whose signature one of these keys of the issuer made. `check` does the
     /// cryptography, for a key and an algorithm that fit each other and the terms.
     ///
     /// # Errors
@@ -50,13 +55,14 @@ impl IssuerTerms {
     /// claim that every reader understands in one way only has another type.
     pub fn vouch(
         &self,
+        keys: &Keyring,
         token: &Jws<'_>,
         mut check: impl FnMut(&VerifyingKey, Algorithm) -> bool,
     ) -> Result<Verified, TokenFault> {
         let header = &token.header;
         let algorithm = header.algorithm.filter(|one| self.algorithms.contains(one));
         let algorithm = algorithm.ok_or(TokenFault::Algorithm)?;
-        let mut candidates = self.keys.candidates(algorithm, header.kid.as_deref()).peekable();
+        let mut candidates = keys.keys.candidates(algorithm, header.kid.as_deref()).peekable();
         if candidates.peek().is_none() {
             return Err(TokenFault::UnknownKey);
         }
@@ -72,7 +78,7 @@ impl IssuerTerms {
         }
         Ok(Verified {
             issuer: self.name.clone(),
-            fingerprint: self.fingerprint,
+            fingerprint: keys.fingerprint,
             typ: header.typ.clone(),
             claims: Arc::new(claims),
             expires,

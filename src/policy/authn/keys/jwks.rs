@@ -29,10 +29,15 @@ pub(super) fn parse(
     if entries.len() > MOST_KEYS {
         return Err(KeyFault::TooMany { count: entries.len() });
     }
-    let mut keys = Vec::new();
+    let mut keys: Vec<VerifyingKey> = Vec::new();
     let mut warnings = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         match key(entry, algorithms) {
+            // Another key with the same id is kept: an issuer may change one for the other.
+            Ok(key) if keys.iter().any(|earlier| earlier.fingerprint() == key.fingerprint()) => {
+                let why = "it stands in the set twice".to_owned();
+                warnings.push(KeyWarning { position: index + 1, why });
+            }
             Ok(key) => keys.push(key),
             Err(why) => warnings.push(KeyWarning { position: index + 1, why }),
         }
@@ -41,6 +46,17 @@ pub(super) fn parse(
         return Err(KeyFault::NoUsableKey);
     }
     Ok((KeySet { keys }, warnings))
+}
+
+/// The set without keys that are private or symmetric.
+pub(super) fn without_private(text: &[u8]) -> Option<Vec<u8>> {
+    let set: Value = serde_json::from_slice(text).ok()?;
+    let public = |entry: &&Value| {
+        let members = entry.as_object();
+        members.is_some_and(|members| PRIVATE.iter().all(|name| !members.contains_key(*name)))
+    };
+    let kept: Vec<&Value> = set.get("keys")?.as_array()?.iter().filter(public).collect();
+    Some(serde_json::json!({ "keys": kept }).to_string().into_bytes())
 }
 
 fn key(entry: &Value, algorithms: &[Algorithm]) -> Result<VerifyingKey, String> {

@@ -7,6 +7,7 @@
 mod der;
 mod fault;
 mod jwks;
+mod keyring;
 mod pem;
 mod public;
 mod secret;
@@ -19,6 +20,7 @@ use std::fmt;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey};
 
 pub use fault::{KeyFault, KeyWarning, LEAST_SECRET, MOST_KEYS};
+pub use keyring::{KeyPlace, Keyring, Keys, Publication};
 pub use public::{Curve, PublicKey};
 pub use signing::published;
 
@@ -75,6 +77,12 @@ impl KeySet {
         jwks::parse(text, algorithms)
     }
 
+    /// A key set without the keys that have something private in them, or could not be published
+    /// without being given away: what of it may be kept. None if it is no key set.
+    pub fn without_private(text: &[u8]) -> Option<Vec<u8>> {
+        jwks::without_private(text)
+    }
+
     /// The keys that may vouch for a token with this algorithm and this `kid`: a `kid` on both
     /// sides must be the same one; where either has none, the type decides.
     pub fn candidates<'k>(
@@ -89,35 +97,46 @@ impl KeySet {
     }
 
     /// Tells this issuer with these keys from any other: the name, and each key with its id and
-    /// algorithms, each with its length.
+    /// algorithms, each with its length. The order of the keys does not matter.
     pub fn fingerprint(&self, issuer: &str) -> Digest {
+        let mut keys: Vec<Digest> = self.keys.iter().map(VerifyingKey::fingerprint).collect();
+        keys.sort_unstable();
         let mut text = Vec::new();
-        let mut part = |bytes: &[u8]| {
-            text.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-            text.extend_from_slice(bytes);
-        };
-        part(issuer.as_bytes());
-        for key in &self.keys {
-            part(&[u8::from(key.kid.is_some())]);
-            part(key.kid.as_deref().unwrap_or_default().as_bytes());
-            for algorithm in &key.algorithms {
-                part(algorithm_name(*algorithm).as_bytes());
-            }
-            match key.key.kind() {
-                DecodingKeyKind::SecretOrDer(bytes) => part(bytes),
-                DecodingKeyKind::RsaModulusExponent { n, e } => {
-                    part(n);
-                    part(e);
-                }
-            }
+        part(&mut text, issuer.as_bytes());
+        for key in &keys {
+            part(&mut text, key.bytes());
         }
         Digest::of(&text)
     }
 }
 
+/// Adds bytes with their length, so that no two lists of parts make one text.
+fn part(text: &mut Vec<u8>, bytes: &[u8]) {
+    text.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+    text.extend_from_slice(bytes);
+}
+
 impl VerifyingKey {
     pub(super) fn new(kid: Option<String>, algorithms: Vec<Algorithm>, key: DecodingKey) -> Self {
         Self { kid, algorithms, key }
+    }
+
+    fn fingerprint(&self) -> Digest {
+        let mut text = Vec::new();
+        part(&mut text, &[u8::from(self.kid.is_some())]);
+        part(&mut text, self.kid.as_deref().unwrap_or_default().as_bytes());
+        part(&mut text, &(self.algorithms.len() as u64).to_be_bytes());
+        for algorithm in &self.algorithms {
+            part(&mut text, algorithm_name(*algorithm).as_bytes());
+        }
+        match self.key.kind() {
+            DecodingKeyKind::SecretOrDer(bytes) => part(&mut text, bytes),
+            DecodingKeyKind::RsaModulusExponent { n, e } => {
+                part(&mut text, n);
+                part(&mut text, e);
+            }
+        }
+        Digest::of(&text)
     }
 
     /// An HMAC secret, for those of the algorithms that are HMACs.

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::{
     jwt::{ClaimPaths, Grants, UserRule},
-    keys::{KeySet, VerifyingKey},
+    keys::{KeySet, Keys, VerifyingKey},
     *,
 };
 use crate::{
@@ -68,8 +68,7 @@ fn issuer(name: &str, iss: Option<&str>, secret: &str) -> IssuerTerms {
         issuer: iss.map(str::to_owned),
         audiences: vec!["orders-api".into(), "other".into()],
         algorithms: vec![Algorithm::HS256],
-        fingerprint: keys.fingerprint(name),
-        keys,
+        keys: Keys::fixed(keys, name),
         leeway: Duration::from_secs(30),
         require: vec!["exp".into(), "sub".into()],
         token_types: IssuerTerms::usual_types(),

@@ -1,0 +1,225 @@
+//! Issuers that are known by their address: found, followed, lost, and met again after a restart.
+
+use std::io::Write;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::SystemRandom;
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use serde_json::{Value, json};
+
+use crate::harness::{After, Gateway, Recorder, Setting, eventually};
+
+const BY_NAME: &str = "
+state_dir: '@STATE@'
+upstreams: { app: { builtin: echo } }
+authentication: { jwt: { id: { issuer: '@ISSUER@', audiences: [orders], algorithms: [EdDSA], discovery: true } } }
+routes: [{ name: all, match: { path: /** }, upstream: app, auth: [jwt] }]
+";
+
+const BY_KEYS: &str = "
+upstreams: { app: { builtin: echo } }
+authentication:
+  jwt: { id: { issuer: '@ISSUER@', audiences: [orders], algorithms: [EdDSA], jwks_url: '@ISSUER@/keys', refresh: 1h } }
+routes: [{ name: all, match: { path: /** }, upstream: app, auth: [jwt] }]
+";
+
+const FETCHED: &str = r#"portcullis_jwks_refreshes_total{issuer="id",outcome="success"}"#;
+const FAILED: &str = r#"portcullis_jwks_refreshes_total{issuer="id",outcome="failure"}"#;
+const AGE: &str = r#"portcullis_jwks_age_seconds{issuer="id"}"#;
+
+/// An issuer that can be stopped and held up.
+struct Issuer {
+    server: Recorder,
+    key: Ed25519KeyPair,
+    down: Arc<AtomicBool>,
+    held_up: Arc<AtomicBool>,
+    fetches: Arc<AtomicUsize>,
+}
+
+impl Issuer {
+    fn start() -> Self {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        let key = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
+        let x = URL_SAFE_NO_PAD.encode(key.public_key().as_ref());
+        let keys = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": x}]});
+        let (down, held_up) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let fetches = Arc::new(AtomicUsize::new(0));
+        let own: Arc<Mutex<String>> = Arc::default();
+        let server = Recorder::scripted({
+            let (down, held_up, own) = (Arc::clone(&down), Arc::clone(&held_up), Arc::clone(&own));
+            let fetches = Arc::clone(&fetches);
+            move |request, stream| {
+                eventually("the issuer to go on", || {
+                    (!held_up.load(Ordering::SeqCst)).then_some(())
+                });
+                let own = own.lock().unwrap().clone();
+                let body = match request.target() {
+                    _ if down.load(Ordering::SeqCst) => None,
+                    "/.well-known/openid-configuration" => {
+                        Some(json!({"issuer": own, "jwks_uri": format!("{own}/keys")}))
+                    }
+                    "/keys" => {
+                        fetches.fetch_add(1, Ordering::SeqCst);
+                        Some(keys.clone())
+                    }
+                    _ => None,
+                };
+                let (status, body) = match body {
+                    Some(body) => ("200 OK", body.to_string()),
+                    None => ("503 Service Unavailable", String::new()),
+                };
+                let length = body.len();
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+                stream.write_all(answer.as_bytes()).unwrap();
+                After::KeepOpen
+            }
+        });
+        *own.lock().unwrap() = server.url();
+        Self { server, key, down, held_up, fetches }
+    }
+
+    fn by_discovery(&self) -> Setting {
+        Gateway::with(BY_NAME).put("ISSUER", &self.server.url()).put("STATE", "state")
+    }
+
+    fn token(&self, kid: &str) -> String {
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let header = part(json!({"alg": "EdDSA", "kid": kid}));
+        let claims = part(json!({
+            "iss": self.server.url(), "aud": "orders", "sub": "7", "exp": 4_102_444_800_u64,
+        }));
+        let message = format!("{header}.{claims}");
+        let signature = URL_SAFE_NO_PAD.encode(self.key.sign(message.as_bytes()));
+        format!("{message}.{signature}")
+    }
+}
+
+fn portcullis(gateway: &Gateway, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(arguments)
+        .arg("-c")
+        .arg(gateway.config())
+        .output()
+        .unwrap()
+}
+
+fn ready(gateway: &Gateway) -> (u16, Value) {
+    let answer = gateway.admin("GET", "/readyz").send();
+    (answer.status, answer.json())
+}
+
+#[test]
+fn an_issuer_is_found_by_its_address_and_readiness_waits_for_it() {
+    let issuer = Issuer::start();
+    issuer.held_up.store(true, Ordering::SeqCst);
+    let gateway = issuer.by_discovery().start();
+    let (status, body) = ready(&gateway);
+    assert_eq!((status, &body["status"]), (503, &json!("starting")));
+    assert_eq!(body["checks"]["issuer:id"], "starting");
+    issuer.held_up.store(false, Ordering::SeqCst);
+    gateway.wait_until_ready();
+    assert_eq!(ready(&gateway).1["checks"]["issuer:id"], "ok");
+    let answer = gateway.get("/").bearer(&issuer.token("one")).send();
+    assert_eq!(answer.ok().json()["headers"]["x-user-id"], "7");
+    assert!(gateway.metric(FETCHED) >= 1.0 && gateway.metric(FAILED) < 1.0);
+    let text = gateway.admin("GET", "/metrics").send().text().to_owned();
+    assert!(text.contains(AGE), "{text}");
+}
+
+#[test]
+fn ten_thousand_random_key_ids_cost_the_issuer_nothing() {
+    let issuer = Issuer::start();
+    let gateway = Gateway::with(BY_KEYS).put("ISSUER", &issuer.server.url()).start();
+    gateway.get("/").bearer(&issuer.token("one")).send().ok();
+    let began = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (gateway, issuer) = (&gateway, &issuer);
+            scope.spawn(move || {
+                for number in 0..2_500 {
+                    let token = issuer.token(&format!("random-{thread}-{number}"));
+                    gateway.get("/").bearer(&token).send().refused(401, "invalid_token");
+                }
+            });
+        }
+    });
+    let minutes = began.elapsed().as_secs_f64() / 60.0;
+    let fetches = issuer.fetches.load(Ordering::SeqCst);
+    println!("10,000 random key ids: {fetches} fetches, the first included, in {minutes:.2} min");
+    assert!(fetches as f64 <= 1.0 + 2.0 * minutes, "{fetches} fetches");
+    let unknown = gateway.logged(|line| line["reason"] == "unknown_kid");
+    assert!(unknown.is_some());
+}
+
+#[test]
+fn an_issuer_that_was_never_reached_is_503_and_takes_nothing_else_down() {
+    let issuer = Issuer::start();
+    issuer.down.store(true, Ordering::SeqCst);
+    let gateway = Gateway::with(BY_KEYS).put("ISSUER", &issuer.server.url()).start();
+    gateway.get("/").bearer(&issuer.token("one")).send().refused(503, "unavailable");
+    gateway.get("/").send().refused(401, "missing_credentials");
+    assert!(gateway.metric(FAILED) >= 1.0);
+}
+
+#[test]
+fn a_restart_while_the_issuer_is_down_goes_on_with_the_keys_on_disk() {
+    let issuer = Issuer::start();
+    let state = tempfile::tempdir().unwrap();
+    let start = || {
+        let setting = Gateway::with(BY_NAME).put("ISSUER", &issuer.server.url());
+        setting.put("STATE", &state.path().display().to_string()).start()
+    };
+    let gateway = start();
+    gateway.get("/").bearer(&issuer.token("one")).send().ok();
+    eventually("the keys on disk", || {
+        let mut files = std::fs::read_dir(state.path()).unwrap().map(|file| file.unwrap().path());
+        files.find(|file| file.extension().is_some_and(|end| end == "json"))
+    });
+    drop(gateway);
+    issuer.down.store(true, Ordering::SeqCst);
+    let again = start();
+    again.get("/").bearer(&issuer.token("one")).send().ok();
+    again.wait_until_ready();
+    assert_eq!(ready(&again).1["checks"]["issuer:id"], "degraded");
+    again.get("/").bearer(&issuer.token("one")).send().ok();
+}
+
+#[test]
+fn a_reload_keeps_what_is_known_of_an_issuer() {
+    let issuer = Issuer::start();
+    let gateway = issuer.by_discovery().start();
+    gateway.get("/").bearer(&issuer.token("one")).send().ok();
+    issuer.down.store(true, Ordering::SeqCst);
+    let text = std::fs::read_to_string(gateway.config()).unwrap();
+    std::fs::write(gateway.config(), text.replace("name: all", "name: everything")).unwrap();
+    gateway.wait_for_log("the reload", |line| line["event"] == "reloaded");
+    gateway.get("/").bearer(&issuer.token("one")).send().ok();
+    assert_eq!(issuer.fetches.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_token_is_inspected_without_a_server_as_long_as_its_issuer_answers() {
+    let issuer = Issuer::start();
+    let gateway = issuer.by_discovery().start();
+    let token = issuer.token("one");
+    let inspect = || portcullis(&gateway, &["token", "inspect", &token]);
+    let explain = || {
+        let header = format!("Authorization: Bearer {token}");
+        portcullis(&gateway, &["explain", "GET", "/", "-H", &header])
+    };
+    assert_eq!(inspect().status.code(), Some(0));
+    assert_eq!(explain().status.code(), Some(0));
+    issuer.down.store(true, Ordering::SeqCst);
+    let (inspected, explained) = (inspect(), explain());
+    assert_eq!(inspected.status.code(), Some(3));
+    assert_eq!(explained.status.code(), Some(3));
+    for told in [inspected.stderr, explained.stderr] {
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.contains("issuer `id`: it answered 503"), "{told}");
+        assert!(told.contains("its keys are not known"), "{told}");
+    }
+}
