@@ -145,7 +145,10 @@ impl Drop for App {
 }
 
 /// Keeps every line that a process prints.
-pub fn gather(from: impl std::io::Read + Send + 'static, into: &Arc<Mutex<Vec<String>>>) {
+pub fn gather(
+    from: impl std::io::Read + Send + 'static,
+    into: &Arc<Mutex<Vec<String>>>,
+) -> thread::JoinHandle<()> {
     let into = Arc::clone(into);
     thread::spawn(move || {
         let mut reader = BufReader::new(from);
@@ -155,5 +158,5 @@ pub fn gather(from: impl std::io::Read + Send + 'static, into: &Arc<Mutex<Vec<St
             into.lock().unwrap().push(text);
             line.clear();
         }
-    });
+    })
 }

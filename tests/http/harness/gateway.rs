@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -95,10 +96,20 @@ impl Setting {
             .spawn()
             .unwrap();
         let said = Arc::new(Mutex::new(Vec::new()));
-        gather(child.stdout.take().unwrap(), &said);
-        gather(child.stderr.take().unwrap(), &said);
+        let readers = vec![
+            gather(child.stdout.take().unwrap(), &said),
+            gather(child.stderr.take().unwrap(), &said),
+        ];
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        Gateway { child, proxy: nowhere, admin: nowhere, directory: self.directory, config, said }
+        Gateway {
+            child,
+            proxy: nowhere,
+            admin: nowhere,
+            directory: self.directory,
+            config,
+            said,
+            readers,
+        }
     }
 }
 
@@ -114,6 +125,7 @@ pub struct Gateway {
     directory: TempDir,
     config: PathBuf,
     said: Arc<Mutex<Vec<String>>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Gateway {
@@ -206,7 +218,10 @@ impl Gateway {
 
     /// Waits until it has ended.
     pub fn wait(&mut self) -> ExitStatus {
-        eventually("the end of portcullis", || self.child.try_wait().unwrap())
+        let status = eventually("the end of portcullis", || self.child.try_wait().unwrap());
+        // What it said last is read after it has ended.
+        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+        status
     }
 
     /// Whether it still runs.
