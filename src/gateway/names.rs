@@ -31,6 +31,10 @@ impl Names {
 
     /// An address of a target, counted from 0.
     pub fn address(&self, target: &Target, position: usize) -> Option<SocketAddr> {
+        // Most targets are addresses already, and nothing is looked up for them on a request's way.
+        if target.name.is_none() {
+            return target.addresses.get(position).copied();
+        }
         let known = self.0.load();
         let found = known.get(&target.authority);
         found.map_or(target.addresses.as_slice(), |found| found).get(position).copied()
