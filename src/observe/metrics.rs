@@ -1,17 +1,19 @@
 //! The registry, and handles into it that are resolved when a configuration is loaded, so that a
 //! request formats no label and looks none up.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+mod handles;
+mod series;
+mod totals;
 
-use http::Method;
-use parking_lot::RwLock;
+use std::sync::Arc;
+
+pub use handles::{CacheMetrics, Outcome, RefreshMetrics, RouteMetrics, UpstreamMetrics};
 use prometheus::{
     Encoder as _, Error, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
+use series::{Lazy, Series};
+use totals::{Authentications, StrippedCounters};
 
 use super::families::{self, Register};
 use crate::{
@@ -217,267 +219,12 @@ impl Metrics {
     }
 }
 
-/// The handles of one route.
-#[derive(Debug)]
-pub struct RouteMetrics {
-    name: Box<str>,
-    requests: Series<(u8, u16)>,
-    decisions: Series<(Outcome, &'static str)>,
-    rate_limited: Series<Arc<str>>,
-    duration: Lazy,
-}
-
-impl RouteMetrics {
-    /// Counts an answered request.
-    pub fn answered(&self, method: &Method, status: u16, took: Duration) {
-        let verb = verb(method);
-        self.requests.count((verb, status), |family| {
-            let name = VERBS.get(usize::from(verb)).copied().unwrap_or(OTHER);
-            status_label(status, |status| family.with_label_values(&[&*self.name, name, status]))
-        });
-        self.duration.observe(&self.name, took);
-    }
-
-    /// Counts a decision.
-    pub fn decided(&self, outcome: Outcome, reason: &'static str) {
-        self.decisions.count((outcome, reason), |family| {
-            family.with_label_values(&[&*self.name, outcome.as_str(), reason])
-        });
-    }
-
-    /// Counts a refusal by a limit.
-    pub fn limited(&self, limit: &Arc<str>) {
-        self.rate_limited
-            .count(limit.clone(), |family| family.with_label_values(&[&*self.name, &**limit]));
-    }
-}
-
-/// The handles of one target of an upstream.
-#[derive(Debug)]
-pub struct UpstreamMetrics {
-    name: Box<str>,
-    target: Box<str>,
-    requests: Series<u16>,
-    duration: Lazy,
-}
-
-impl UpstreamMetrics {
-    /// The status that stands for an upstream that did not answer.
-    pub const ERROR: u16 = 0;
-    /// The status that stands for an upstream that did not answer in time.
-    pub const TIMEOUT: u16 = 1;
-
-    /// Counts an answer, or that none came.
-    pub fn answered(&self, status: u16, took: Option<Duration>) {
-        self.requests.count(status, |family| {
-            let with =
-                |status: &str| family.with_label_values(&[&*self.name, &*self.target, status]);
-            match status {
-                Self::ERROR => with("error"),
-                Self::TIMEOUT => with("timeout"),
-                _ => status_label(status, with),
-            }
-        });
-        if let Some(took) = took {
-            self.duration.observe(&self.name, took);
-        }
-    }
-}
-
-/// The handles of one cache.
-#[derive(Clone, Debug)]
-pub struct CacheMetrics {
-    hits: IntCounter,
-    misses: IntCounter,
-    entries: IntGauge,
-}
-
-impl CacheMetrics {
-    /// Takes over what the cache counted itself.
-    pub fn tell(&self, hits: u64, misses: u64, entries: u64) {
-        self.hits.inc_by(hits.saturating_sub(self.hits.get()));
-        self.misses.inc_by(misses.saturating_sub(self.misses.get()));
-        self.entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
-    }
-}
-
-/// The counters of fetches of one issuer's keys.
-#[derive(Clone, Debug)]
-pub struct RefreshMetrics {
-    /// Fetches that brought keys.
-    pub success: IntCounter,
-    /// Fetches that did not.
-    pub failure: IntCounter,
-}
-
-/// What a decision came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// Let through.
-    Allowed,
-    /// Refused.
-    Denied,
-    /// Refused by a route in shadow mode, and let through.
-    ShadowDenied,
-}
-
-impl Outcome {
-    /// As in logs and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Allowed => "allowed",
-            Self::Denied => "denied",
-            Self::ShadowDenied => "shadow_denied",
-        }
-    }
-}
-
-/// Counters of one family that were needed so far, each looked up by its labels once.
-#[derive(Debug)]
-struct Series<K> {
-    family: IntCounterVec,
-    // A handful of entries: what one route answers. A scan is quicker than any hash.
-    known: RwLock<Vec<(K, IntCounter)>>,
-}
-
-impl<K: PartialEq> Series<K> {
-    const fn new(family: IntCounterVec) -> Self {
-        Self { family, known: RwLock::new(Vec::new()) }
-    }
-
-    fn count(&self, key: K, resolve: impl FnOnce(&IntCounterVec) -> IntCounter) {
-        if let Some((_, counter)) = self.known.read().iter().find(|(known, _)| *known == key) {
-            return counter.inc();
-        }
-        let counter = resolve(&self.family);
-        counter.inc();
-        let mut known = self.known.write();
-        if !known.iter().any(|(known, _)| *known == key) {
-            known.push((key, counter));
-        }
-    }
-}
-
-/// A histogram with one label that is made when it is first needed: of ten thousand routes most
-/// are seldom asked for, and each has its buckets.
-#[derive(Debug)]
-struct Lazy {
-    family: HistogramVec,
-    made: OnceLock<Histogram>,
-}
-
-impl Lazy {
-    const fn new(family: HistogramVec) -> Self {
-        Self { family, made: OnceLock::new() }
-    }
-
-    fn observe(&self, label: &str, took: Duration) {
-        let histogram = self.made.get_or_init(|| self.family.with_label_values(&[label]));
-        histogram.observe(took.as_secs_f64());
-    }
-}
-
-const OTHER: &str = "other";
-const VERBS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", OTHER];
-
-fn verb(method: &Method) -> u8 {
-    let position = VERBS.iter().position(|verb| *verb == method.as_str());
-    position.and_then(|position| u8::try_from(position).ok()).unwrap_or(7)
-}
-
-fn status_label<T>(status: u16, with: impl FnOnce(&str) -> T) -> T {
-    if (100..600).contains(&status) { with(&status.to_string()) } else { with(OTHER) }
-}
-
-#[derive(Debug)]
-struct Authentications {
-    api_key: [IntCounter; 2],
-    basic: [IntCounter; 2],
-    jwt: [IntCounter; 2],
-    missing: IntCounter,
-}
-
-impl Authentications {
-    fn new(family: &IntCounterVec) -> Self {
-        let both = |method: CredentialKind| {
-            ["success", "failure"]
-                .map(|outcome| family.with_label_values(&[method.as_str(), outcome]))
-        };
-        Self {
-            api_key: both(CredentialKind::ApiKey),
-            basic: both(CredentialKind::Basic),
-            jwt: both(CredentialKind::Jwt),
-            missing: family.with_label_values(&["none", "missing"]),
-        }
-    }
-
-    fn of(&self, kind: CredentialKind) -> &[IntCounter; 2] {
-        match kind {
-            CredentialKind::ApiKey => &self.api_key,
-            CredentialKind::Basic => &self.basic,
-            CredentialKind::Jwt => &self.jwt,
-        }
-    }
-
-    fn count(&self, principal: Option<CredentialKind>, denial: Option<&Denial>) {
-        if let Some(kind) = principal {
-            let [success, _] = self.of(kind);
-            return success.inc();
-        }
-        let Some(denial) = denial else { return };
-        let kind = if matches!(denial, Denial::InvalidApiKey { .. }) {
-            CredentialKind::ApiKey
-        } else if matches!(denial, Denial::InvalidCredentials { .. }) {
-            CredentialKind::Basic
-        } else if matches!(denial, Denial::InvalidToken { .. }) {
-            CredentialKind::Jwt
-        } else {
-            if matches!(denial, Denial::MissingCredentials { .. }) {
-                self.missing.inc();
-            }
-            return;
-        };
-        let [_, failure] = self.of(kind);
-        failure.inc();
-    }
-}
-
-#[derive(Debug)]
-struct StrippedCounters {
-    alias: IntCounter,
-    forwarding: IntCounter,
-    hop: IntCounter,
-    identity: IntCounter,
-}
-
-impl StrippedCounters {
-    fn new(family: &IntCounterVec) -> Self {
-        let kind = |kind: &str| family.with_label_values(&[kind]);
-        Self {
-            alias: kind("alias"),
-            forwarding: kind("forwarding"),
-            hop: kind("hop"),
-            identity: kind("identity"),
-        }
-    }
-
-    fn count(&self, stripped: &Stripped) {
-        let Stripped { alias, forwarding, hop, identity } = *stripped;
-        for (counter, number) in [
-            (&self.alias, alias),
-            (&self.forwarding, forwarding),
-            (&self.hop, hop),
-            (&self.identity, identity),
-        ] {
-            if number > 0 {
-                counter.inc_by(u64::from(number));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use http::Method;
+
     use super::*;
 
     fn text(metrics: &Metrics) -> String {
