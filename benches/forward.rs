@@ -21,6 +21,7 @@ use portcullis::{
         route::Distinguishes,
         rules::{
             Access, Action, CorsRule, Credentials, CrossSite, Forwarding, HeaderTerms, Mode, Route,
+            StreamTerms,
         },
         scope::Scope,
         upstream::{HostHeader, Service, Timeouts, Upstream},
@@ -122,6 +123,7 @@ fn forwarding() -> Forwarding {
             ejection: None,
             retries: None,
         }),
+        streams: StreamTerms::default(),
         path: PathPlan::default(),
         headers: HeaderTerms::default(),
         credentials: Credentials::Strip,

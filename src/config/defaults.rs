@@ -8,6 +8,7 @@ use super::{
     cors::CorsRule,
     headers::SecurityHeaders,
     limits::LimitRule,
+    streams::Streams,
     upstreams::Timeouts,
     values::{OneOrMany, Switch},
 };
@@ -28,4 +29,6 @@ pub struct Defaults {
     pub rate_limit: Option<Switch<OneOrMany<LimitRule>>>,
     /// How long upstreams may take.
     pub timeouts: Timeouts,
+    /// How long WebSocket connections and event streams may last.
+    pub streams: Streams,
 }

@@ -15,8 +15,6 @@ const LATER: &[(&str, Later)] = &[
     ("authentication.forward_auth", Later::Key),
     ("authentication.introspection", Later::Key),
     ("authentication.jwt.*.claims.preset", Later::Key),
-    ("defaults.streams", Later::Key),
-    ("routes.streams", Later::Key),
     ("server.http2", Later::Key),
     ("server.limits.connections", Later::Key),
     ("server.limits.connections_per_ip", Later::Key),

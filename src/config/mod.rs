@@ -26,6 +26,7 @@ pub mod schema;
 pub mod server;
 mod shape;
 pub mod source;
+pub mod streams;
 pub mod suggest;
 pub mod token;
 pub mod upstreams;

@@ -8,6 +8,7 @@ use super::{
     cors::CorsRule,
     headers::{HeaderEdits, SecurityHeaders},
     limits::LimitRule,
+    streams::Streams,
     upstreams::Timeouts,
     values::{
         Header, HeaderText, HostPattern, Method, Named, OneOrMany, PathTemplate, RequestPath, Size,
@@ -58,6 +59,9 @@ pub struct Route {
     /// How long the upstream may take; merges over `defaults.timeouts`.
     #[serde(default)]
     pub timeouts: Timeouts,
+    /// How long WebSocket connections and event streams may last; merges over `defaults.streams`.
+    #[serde(default)]
+    pub streams: Streams,
     /// Whether the upstream sees the credential itself. Default: `identity.forward_credentials`.
     pub forward_credentials: Option<bool>,
     /// What a cookie or Basic credential is worth on a request that another site caused. Default:

@@ -1,6 +1,6 @@
 //! A route as compiled: whom it lets in, under which limits, and what becomes of the request.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
@@ -78,6 +78,23 @@ pub struct Forwarding {
     pub body_limit: u64,
     /// How long the upstream may take, the route's word over the upstream's.
     pub timeouts: super::upstream::Timeouts,
+    /// How long what never ends by itself may last.
+    pub streams: StreamTerms,
+}
+
+/// How long a WebSocket connection or an event stream may last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamTerms {
+    /// How long it may be silent on both sides.
+    pub idle: Duration,
+    /// How much longer it may last than the credential that opened it; absent: as long as it will.
+    pub grace: Option<Duration>,
+}
+
+impl Default for StreamTerms {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(600), grace: Some(Duration::from_secs(10)) }
+    }
 }
 
 /// Whether the upstream sees the credentials.

@@ -4,9 +4,14 @@
 //! phases of a request. It holds no timer: the stream arms one only while it waits, and lets an
 //! earlier one run on, so that a busy connection never touches the timer wheel.
 
-use std::time::{Duration, Instant};
+use std::{
+    task::Waker,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
+
+use super::frames::Frames;
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +35,10 @@ pub(super) enum Overdue {
     Client,
     /// The upstream did not answer or went silent.
     Upstream,
+    /// Nobody, but the credential that opened the stream has ended.
+    Expired,
+    /// Nobody, but the credential that opened the stream was taken back.
+    Revoked,
 }
 
 /// The clock of a connection.
@@ -54,6 +63,19 @@ struct State {
     unread: bool,
     /// Whether all of the request is there, so that what comes now is of the next.
     whole: bool,
+    /// What the connection carries, if that may be cut.
+    stream: Option<Streaming>,
+}
+
+/// A stream that may be cut.
+#[derive(Debug, Default)]
+struct Streaming {
+    /// Whom to wake when it is.
+    waiting: Option<Waker>,
+    /// How far it has come, where it is a WebSocket.
+    frames: Option<Frames>,
+    /// Why it was.
+    cut: Option<Overdue>,
 }
 
 impl Clock {
@@ -69,6 +91,7 @@ impl Clock {
             overdue: None,
             unread: false,
             whole: false,
+            stream: None,
         }))
     }
 
@@ -77,6 +100,7 @@ impl Clock {
         let mut state = self.0.lock();
         state.unread = false;
         state.whole = false;
+        state.stream = None;
         state.header_limit = header;
         state.write_limit = idle;
         state.enter(Phase::Idle, idle);
@@ -100,6 +124,32 @@ impl Clock {
     /// Whether what the client sends now is of its next request.
     pub(super) fn is_whole(&self) -> bool {
         self.0.lock().whole
+    }
+
+    /// A stream begins, which may be cut; a WebSocket, or one of events.
+    pub fn stream(&self, websocket: bool) {
+        let frames = websocket.then(Frames::new);
+        self.0.lock().stream = Some(Streaming { frames, ..Streaming::default() });
+    }
+
+    /// Cuts the stream that the connection carries, wherever it waits.
+    pub fn cut(&self, why: Overdue) {
+        let mut state = self.0.lock();
+        let Some(stream) = &mut state.stream else { return };
+        stream.cut = Some(why);
+        let waiting = stream.waiting.take();
+        state.overdue = Some(why);
+        drop(state);
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+
+    /// Whether the stream was cut where the client can be told, which it then is, once.
+    pub(super) fn takes_leave(&self) -> bool {
+        let mut state = self.0.lock();
+        let stream = state.stream.as_mut().filter(|stream| stream.cut.is_some());
+        stream.and_then(|stream| stream.frames.take()).is_some_and(|frames| frames.is_between())
     }
 
     /// The connection ends although the client is still sending.
@@ -133,9 +183,12 @@ impl Clock {
         phase
     }
 
-    /// Bytes went to the client.
-    pub(super) fn sent(&self) {
+    /// Bytes went to the client, or are about to.
+    pub(super) fn sent(&self, bytes: &[u8]) {
         let mut state = self.0.lock();
+        if let Some(frames) = state.stream.as_mut().and_then(|stream| stream.frames.as_mut()) {
+            frames.pass(bytes);
+        }
         state.blocked_since = None;
         if state.phase == Phase::Relay {
             state.since = None;
@@ -146,8 +199,9 @@ impl Clock {
     ///
     /// # Errors
     /// It has lasted too long.
-    pub(super) fn waiting(&self, now: Instant) -> Result<Instant, Overdue> {
+    pub(super) fn waiting(&self, now: Instant, waker: &Waker) -> Result<Instant, Overdue> {
         let mut state = self.0.lock();
+        state.wake_if_cut(waker)?;
         let until = *state.since.get_or_insert(now) + state.limit;
         let whose = match state.phase {
             Phase::Body | Phase::Header | Phase::Idle => Overdue::Client,
@@ -160,8 +214,9 @@ impl Clock {
     ///
     /// # Errors
     /// It has lasted too long.
-    pub(super) fn blocked(&self, now: Instant) -> Result<Instant, Overdue> {
+    pub(super) fn blocked(&self, now: Instant, waker: &Waker) -> Result<Instant, Overdue> {
         let mut state = self.0.lock();
+        state.wake_if_cut(waker)?;
         let until = *state.blocked_since.get_or_insert(now) + state.write_limit;
         state.judge(now, until, Overdue::Client)
     }
@@ -172,6 +227,18 @@ impl State {
         self.phase = phase;
         self.limit = limit;
         self.since = None;
+    }
+
+    /// Who waits is woken when the stream is cut.
+    fn wake_if_cut(&mut self, waker: &Waker) -> Result<(), Overdue> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        if let Some(why) = stream.cut {
+            return Err(why);
+        }
+        if !stream.waiting.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            stream.waiting = Some(waker.clone());
+        }
+        Ok(())
     }
 
     fn judge(&mut self, now: Instant, until: Instant, whose: Overdue) -> Result<Instant, Overdue> {
@@ -198,13 +265,13 @@ mod tests {
     fn a_header_has_its_time_from_its_first_byte_however_it_drips() {
         let clock = Clock::new(IDLE, HEADER);
         let start = Instant::now();
-        assert_eq!(clock.waiting(start), Ok(after(start, 60)));
+        assert_eq!(clock.waiting(start, Waker::noop()), Ok(after(start, 60)));
         clock.received(|| after(start, 50));
         for drip in 51..60 {
-            assert_eq!(clock.waiting(after(start, drip)), Ok(after(start, 60)));
+            assert_eq!(clock.waiting(after(start, drip), Waker::noop()), Ok(after(start, 60)));
             clock.received(|| after(start, drip));
         }
-        assert_eq!(clock.waiting(after(start, 60)), Err(Overdue::Client));
+        assert_eq!(clock.waiting(after(start, 60), Waker::noop()), Err(Overdue::Client));
         assert_eq!(clock.overdue(), Some(Overdue::Client));
     }
 
@@ -213,10 +280,10 @@ mod tests {
         let clock = Clock::new(IDLE, HEADER);
         let start = Instant::now();
         clock.enter(Phase::Body, IDLE);
-        assert!(clock.waiting(start).is_ok());
+        assert!(clock.waiting(start, Waker::noop()).is_ok());
         clock.received(|| after(start, 59));
-        assert!(clock.waiting(after(start, 100)).is_ok());
-        assert_eq!(clock.waiting(after(start, 160)), Err(Overdue::Client));
+        assert!(clock.waiting(after(start, 100), Waker::noop()).is_ok());
+        assert_eq!(clock.waiting(after(start, 160), Waker::noop()), Err(Overdue::Client));
     }
 
     #[test]
@@ -224,12 +291,12 @@ mod tests {
         let clock = Clock::new(IDLE, HEADER);
         let start = Instant::now();
         clock.enter(Phase::Relay, IDLE);
-        assert!(clock.waiting(start).is_ok());
+        assert!(clock.waiting(start, Waker::noop()).is_ok());
         clock.touch();
-        assert!(clock.waiting(after(start, 70)).is_ok());
-        clock.sent();
-        assert!(clock.waiting(after(start, 140)).is_ok());
-        assert_eq!(clock.waiting(after(start, 200)), Err(Overdue::Upstream));
+        assert!(clock.waiting(after(start, 70), Waker::noop()).is_ok());
+        clock.sent(b"x");
+        assert!(clock.waiting(after(start, 140), Waker::noop()).is_ok());
+        assert_eq!(clock.waiting(after(start, 200), Waker::noop()), Err(Overdue::Upstream));
     }
 
     #[test]
@@ -238,8 +305,8 @@ mod tests {
         let start = Instant::now();
         clock.received(|| start);
         clock.enter(Phase::Response, HEADER);
-        assert!(clock.waiting(start).is_ok());
-        assert_eq!(clock.waiting(after(start, 10)), Err(Overdue::Upstream));
+        assert!(clock.waiting(start, Waker::noop()).is_ok());
+        assert_eq!(clock.waiting(after(start, 10), Waker::noop()), Err(Overdue::Upstream));
     }
 
     #[test]
@@ -247,9 +314,30 @@ mod tests {
         let clock = Clock::new(IDLE, HEADER);
         let start = Instant::now();
         clock.enter(Phase::Relay, IDLE);
-        assert!(clock.blocked(start).is_ok());
-        clock.sent();
-        assert!(clock.blocked(after(start, 100)).is_ok());
-        assert_eq!(clock.blocked(after(start, 160)), Err(Overdue::Client));
+        assert!(clock.blocked(start, Waker::noop()).is_ok());
+        clock.sent(b"x");
+        assert!(clock.blocked(after(start, 100), Waker::noop()).is_ok());
+        assert_eq!(clock.blocked(after(start, 160), Waker::noop()), Err(Overdue::Client));
+    }
+
+    #[test]
+    fn whoever_waits_on_a_stream_is_woken_when_it_is_cut() {
+        struct Woken(std::sync::atomic::AtomicBool);
+        impl std::task::Wake for Woken {
+            fn wake(self: std::sync::Arc<Self>) {
+                self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let woken = std::sync::Arc::new(Woken(false.into()));
+        let clock = Clock::new(IDLE, HEADER);
+        let start = Instant::now();
+        clock.cut(Overdue::Revoked);
+        assert!(clock.waiting(start, Waker::noop()).is_ok(), "no stream, nothing to cut");
+        clock.stream(false);
+        assert!(clock.waiting(start, &woken.clone().into()).is_ok());
+        clock.cut(Overdue::Revoked);
+        assert!(woken.0.load(std::sync::atomic::Ordering::Relaxed));
+        assert_eq!(clock.waiting(start, Waker::noop()), Err(Overdue::Revoked));
+        assert_eq!(clock.overdue(), Some(Overdue::Revoked));
     }
 }

@@ -18,6 +18,8 @@ use crate::policy::Denial;
 pub(super) enum Failure {
     /// The client went away; there is nobody to tell.
     ClientClosed,
+    /// A stream was cut, for this reason.
+    Cut(&'static str),
     /// The client is told.
     Told(Denial),
 }
@@ -36,6 +38,8 @@ pub(super) fn judge(error: &Error, exchange: &mut Exchange) -> Failure {
     match exchange.clock.as_ref().and_then(|clock| clock.overdue()) {
         Some(Overdue::Upstream) => return Failure::Told(Denial::UpstreamTimeout),
         Some(Overdue::Client) => return Failure::Told(Denial::RequestTimeout),
+        Some(Overdue::Expired) => return Failure::Cut("expired"),
+        Some(Overdue::Revoked) => return Failure::Cut("revoked"),
         None => {}
     }
     match error.esource() {

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Version};
 
-use super::{clock::Clock, framing::Body, journey::Journey};
+use super::{clock::Clock, framing::Body, journey::Journey, lease::Lease};
 use crate::{
     gateway::{InFlight, RequestId, Snapshot},
     model::{Principal, Timestamp},
@@ -63,6 +63,8 @@ pub(super) struct Exchange {
     pub waited: Duration,
     /// How far it has come.
     pub stage: Stage,
+    /// What watches over a response that is a stream.
+    pub lease: Option<Lease>,
     /// Counts it among the requests being answered.
     _in_flight: InFlight,
 }
@@ -190,6 +192,7 @@ impl Exchange {
             body_left: 0,
             waited: Duration::ZERO,
             stage: Stage::Arrived,
+            lease: None,
             _in_flight: in_flight,
         }
     }

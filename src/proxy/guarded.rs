@@ -9,7 +9,7 @@ use std::{
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
@@ -28,6 +28,7 @@ use tokio::{
 use super::{
     clock::{Clock, Overdue, Phase},
     connection::Handshake,
+    frames,
     request_line::RequestLine,
 };
 
@@ -171,16 +172,29 @@ impl Guarded {
         Ok(others)
     }
 
+    /// Tells the client of a WebSocket that was cut why it ends. A client that takes no bytes now is
+    /// told nothing.
+    fn take_leave(&mut self, context: &mut Context<'_>) {
+        if self.clock.takes_leave() {
+            self.held.extend_from_slice(&frames::CLOSE);
+            self.clock.leave_unread();
+            let _ = self.send(context);
+        }
+    }
+
     /// Nothing moves: sleeps until that is too long. `moved` is asked again when the alarm goes
     /// off, since the clock may have moved on.
     fn sleep<T>(
         &mut self,
         context: &mut Context<'_>,
-        judge: impl Fn(&Clock, Instant) -> Result<Instant, Overdue>,
+        judge: impl Fn(&Clock, Instant, &Waker) -> Result<Instant, Overdue>,
     ) -> Poll<io::Result<T>> {
         loop {
-            match judge(&self.clock, Instant::now()) {
-                Err(_) => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            match judge(&self.clock, Instant::now(), context.waker()) {
+                Err(_) => {
+                    self.take_leave(context);
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
                 Ok(until) => ready!(self.alarm.poll(context, until)),
             }
         }
@@ -250,7 +264,8 @@ impl AsyncWrite for Guarded {
         match this.put(context, bytes) {
             Poll::Pending => this.sleep(context, Clock::blocked),
             Poll::Ready(outcome) => {
-                this.clock.sent();
+                let taken = *outcome.as_ref().unwrap_or(&0);
+                this.clock.sent(bytes.get(..taken).unwrap_or_default());
                 Poll::Ready(outcome)
             }
         }
@@ -261,7 +276,7 @@ impl AsyncWrite for Guarded {
         match this.send(context) {
             Poll::Pending => this.sleep(context, Clock::blocked),
             Poll::Ready(outcome) => {
-                this.clock.sent();
+                this.clock.sent(&[]);
                 Poll::Ready(outcome)
             }
         }

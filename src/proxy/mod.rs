@@ -9,9 +9,11 @@ mod endpoints;
 mod errors;
 mod exchange;
 mod facts;
+mod frames;
 pub(crate) mod framing;
 mod guarded;
 mod journey;
+mod lease;
 pub mod listen;
 mod onward;
 mod patient;
@@ -282,6 +284,12 @@ impl ProxyHttp for Phases {
         let error_code = match errors::judge(error, exchange) {
             Failure::ClientClosed => {
                 exchange.client_closed();
+                0
+            }
+            Failure::Cut(reason) => {
+                exchange.reason = reason;
+                // What is left to be said is written on the way.
+                session.shutdown().await;
                 0
             }
             Failure::Told(denial) => {

@@ -14,13 +14,14 @@ use super::{
     errors,
     exchange::{Admitted, Exchange, ReadHead, Stage},
     framing::Body,
+    lease::Lease,
     onward,
     peer::Rest,
 };
-use crate::{observe::metrics::Outcome, policy::Denial};
-
-/// How long a WebSocket or an event stream may be silent.
-const STREAM_SILENCE: Duration = Duration::from_secs(600);
+use crate::{
+    observe::metrics::Outcome,
+    policy::{Denial, rules::StreamTerms},
+};
 
 impl Exchange {
     /// Waits for something else from now on.
@@ -131,10 +132,22 @@ impl Exchange {
         let Stage::Admitted(admitted) = &mut self.stage else { return };
         admitted.status = Some(head.status.as_u16());
         admitted.took = admitted.sent.map(|sent| sent.elapsed());
-        let idle = admitted.forwarding().map(|forwarding| forwarding.timeouts.idle);
-        let limit = if upgraded || is_event_stream(head) { Some(STREAM_SILENCE) } else { idle };
-        if let Some(limit) = limit {
-            self.wait(Phase::Relay, limit);
+        let Some(forwarding) = admitted.forwarding() else { return };
+        let (idle, terms) = (forwarding.timeouts.idle, forwarding.streams);
+        if upgraded || is_event_stream(head) {
+            self.wait(Phase::Relay, terms.idle);
+            self.lease(terms, upgraded);
+        } else {
+            self.wait(Phase::Relay, idle);
+        }
+    }
+
+    /// The response is a stream, which lasts no longer than the credential that opened it.
+    fn lease(&mut self, terms: StreamTerms, websocket: bool) {
+        if let (Some(clock), Some(principal)) = (&self.clock, &self.principal) {
+            clock.stream(websocket);
+            let (snapshot, principal) = (self.snapshot.clone(), principal.clone());
+            self.lease = Some(Lease::new(snapshot, principal, terms, clock.clone()));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use http::{HeaderValue, StatusCode, header};
 
+use super::streams;
 use crate::{
     compile::{
         Input,
@@ -13,6 +14,7 @@ use crate::{
         codes,
         document::Site,
         routes::{Redirect, Respond, Route as Written},
+        streams::Streams,
         upstreams::Timeouts,
         values::{Template as WrittenTemplate, UpstreamRef},
     },
@@ -100,6 +102,7 @@ impl Ground<'_> {
         let limit = route.request.body_limit.unwrap_or(config.server.limits.body);
         upstreams::judge_timeouts(&route.timeouts, self.at.key("timeouts"), faults);
         let order = [&route.timeouts, &config.defaults.timeouts, &found.timeouts];
+        streams::judge(&route.streams, self.at.key("streams"), faults);
         let forwarding = Forwarding {
             upstream: found.upstream.clone(),
             path: path?,
@@ -107,6 +110,7 @@ impl Ground<'_> {
             credentials: if keep { Credentials::Keep } else { Credentials::Strip },
             body_limit: limit.0,
             timeouts: upstreams::timeouts(order),
+            streams: streams::terms(&route.streams, &config.defaults.streams),
         };
         let distinguishes = found.upstream.distinguishes;
         Some(Leads { action: Action::Forward(Box::new(forwarding)), distinguishes })
@@ -263,8 +267,9 @@ impl Ground<'_> {
         let place = self.at.key("request");
         let edited = edits.into_iter().filter(|(_, there)| *there).map(|(key, _)| place.key(key));
         let timeouts = (route.timeouts != Timeouts::default()).then(|| self.at.key("timeouts"));
+        let streams = (route.streams != Streams::default()).then(|| self.at.key("streams"));
         let kept = route.forward_credentials.map(|_| self.at.key("forward_credentials"));
-        for at in edited.chain(timeouts).chain(kept) {
+        for at in edited.chain(timeouts).chain(streams).chain(kept) {
             faults
                 .fault(
                     codes::CONTRADICTION,

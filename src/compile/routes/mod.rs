@@ -4,6 +4,7 @@ pub(super) mod access;
 mod action;
 mod blocks;
 mod endpoints;
+mod streams;
 mod survey;
 
 use std::{
@@ -102,6 +103,7 @@ impl<'a> Ground<'a> {
             }
         };
         upstreams::judge_timeouts(&defaults.timeouts, at.key("timeouts"), faults);
+        streams::judge(&defaults.streams, at.key("streams"), faults);
         let place = at.key("security_headers");
         let word = defaults.security_headers.as_ref().map(|word| (word, Some(place)));
         let security_headers = headers::security(word, faults).into();

@@ -326,7 +326,6 @@ fn what_a_later_version_brings_is_refused_by_name() {
         "authentication: { jwt: { a: { algorithms: [RS256], claims: { preset: x } } } }",
         "authentication: { jwt: { a: { algorithms: [RS256], take_from: [cookie:a] } } }",
         "authentication: { client_cert: { subject: cn } }",
-        "routes: [{ match: { path: / }, streams: {} }]",
         "routes: [{ match: { path: / }, auth: client_cert }]",
         "routes: [{ match: { path: / }, auth: [forward_auth:legacy] }]",
         "defaults: { auth: { optional: [introspection:a] } }",

@@ -10,6 +10,7 @@ mod credential;
 pub mod jwt;
 pub mod keys;
 mod query;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use jsonwebtoken::Algorithm;
 pub use basic::principal as principal_of_user;
 pub use bearer::{Refused, judge as judge_token};
 pub use query::{Parameter, parameters};
+pub use standing::is_taken_back;
 
 use super::{Denial, Policy, RequestFacts, Sources, Trail, rules::Route, trail::Outcome};
 use crate::model::{CredentialKind, Principal, Timestamp};

@@ -10,6 +10,7 @@
 mod cost;
 mod fault;
 mod names;
+mod outcome;
 mod pattern;
 mod values;
 
@@ -171,6 +172,10 @@ fn compile(source: &str, params: &[&str]) -> Result<Condition, ConditionFault> {
     let (references, patterns) = names.into_parts();
     cost::check(&expression, &references)
         .map_err(|kind| ConditionFault { kind, span: 0..source.len() })?;
+    if !outcome::may_be_boolean(&expression, &references) {
+        let kind = ConditionFaultKind::NotBoolean;
+        return Err(ConditionFault { kind, span: 0..source.len() });
+    }
     Ok(Condition { source: source.to_owned(), expression, references, patterns })
 }
 

@@ -30,6 +30,8 @@ def lead(socket):
             # A binary message of that many bytes; its echo is reported by length.
             socket.send(bytes(int(message[6:])))
             print(f"bytes {len(socket.recv())}", flush=True)
+        elif message == "(wait)":
+            print(socket.recv(), flush=True)
         else:
             socket.send(message)
             print(socket.recv(), flush=True)

@@ -40,6 +40,11 @@ impl Socket {
         self.says()
     }
 
+    /// Waits for the other side to say something; what it says.
+    pub fn ask_nothing(&mut self) -> String {
+        self.ask("(wait)")
+    }
+
     /// Closes as a client should; what it says of that.
     pub fn close(mut self) -> String {
         drop(self.input.take());

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod api;
+mod lifetimes;
 mod outage;
 
 use std::{

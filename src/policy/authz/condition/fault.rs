@@ -40,6 +40,9 @@ pub enum ConditionFaultKind {
         /// One that it has.
         member: String,
     },
+    /// A text, number, time, list or map.
+    #[error("it is neither true nor false, whatever the request: compare it with something")]
+    NotBoolean,
     /// A pattern that is made by the expression.
     #[error("the pattern of `matches` must be a literal")]
     PatternNotLiteral,

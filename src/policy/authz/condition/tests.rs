@@ -95,7 +95,6 @@ fn what_is_not_there_or_of_another_type_has_no_value() {
         "!claims.tenant",
         "claims.tenant.exists(c, c == 'a')",
         "claims.tenant",
-        "1 + 1",
         "1 / (size(claims) - 1) == 1",
     ] {
         let outcome = evaluate(source, json!({"tenant": "acme"}));
@@ -357,4 +356,40 @@ fn a_header_that_is_no_text_has_no_value() {
     let facts = facts(&received);
     assert!(evaluate_on("headers['x-a'] != 'y'", json!({}), &facts).is_err());
     assert_eq!(evaluate_on("'x-a' in headers", json!({}), &facts), Ok(false));
+}
+
+#[test]
+fn what_can_never_be_true_or_false_is_no_condition() {
+    for source in [
+        "1 + 1",
+        "'yes'",
+        "null",
+        "[true]",
+        "{'a': true}",
+        "size(claims.a)",
+        "principal.subject",
+        "query.confirmed",
+        "headers[\"x-tag\"]",
+        "now",
+        "-claims.a",
+        "claims.a ? 'yes' : 'no'",
+        "claims.a ? true : 1",
+        "claims.a + claims.b",
+    ] {
+        assert_eq!(fault(source), ConditionFaultKind::NotBoolean, "{source}");
+    }
+    for source in [
+        "true",
+        "claims.verified",
+        "!claims.verified",
+        "claims.flags[0]",
+        "claims.a ? claims.b : claims.c == 1",
+        "has(claims.a)",
+        "claims.a.exists_one(x, x == 1)",
+        "'a' in claims.list",
+        "claims.a.matches('^a')",
+        "principal.subject.startsWith('u')",
+    ] {
+        assert!(Condition::compile::<&str>(source, &[]).is_ok(), "{source}");
+    }
 }
