@@ -54,7 +54,7 @@ fn ask_for_token(gateway: &Gateway) -> Answer {
 
 /// What a user of the store logs in for.
 fn token(gateway: &Gateway) -> String {
-    told(gateway, &["user", "add", "dora", "--password-stdin"], "a-password\n");
+    told(gateway, &["user", "add", "dora"], "a-password\n");
     let answer = eventually("a login", || {
         let answer = ask_for_token(gateway);
         (answer.status == 200).then_some(answer)
@@ -115,7 +115,7 @@ fn an_event_stream_ends_when_its_key_is_revoked(store: &str) {
 #[test]
 fn a_websocket_ends_with_its_token_unless_the_route_says_otherwise() {
     let app = App::shared("streams", &[]);
-    let gateway = setting(SQLITE, &app.url(), "3s").start();
+    let gateway = setting(SQLITE, &app.url(), "8s").start();
     let bearer = format!("Authorization: Bearer {}", token(&gateway));
     let mut patient = socket(&gateway, "/patient", &bearer);
     let mut ends = socket(&gateway, "/echo", &bearer);
