@@ -130,6 +130,7 @@ fn received<'r>(path: &'r str, headers: &'r HeaderMap) -> Received<'r> {
         peer: "192.0.2.1".parse().expect("an address"),
         scheme: Scheme::Http,
         port: 8080,
+        certificate: None,
     }
 }
 

@@ -72,6 +72,7 @@ fn facts(headers: &HeaderMap) -> RequestFacts<'_> {
         request_id: "0192f3a4-5b6c-7d8e-9f01-23456789abcd",
         websocket: false,
         port: 443,
+        certificate: None,
     }
 }
 
@@ -136,7 +137,7 @@ fn route(allow: Vec<Block>) -> Route {
     let reply = Reply { status: StatusCode::OK, headers: vec![], body: Default::default() };
     let rule = AuthRule {
         methods: vec![authn::Method::Jwt(JwtRule { issuers: vec![] })],
-        challenges: Arc::new(Challenges { lines: vec![], key_only: None }),
+        challenges: Arc::new(Challenges { lines: vec![], only: None }),
         written: String::new(),
         line: 1,
     };

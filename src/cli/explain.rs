@@ -33,6 +33,9 @@ pub(super) struct Arguments {
     /// The address of the connection's other end
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     client_ip: IpAddr,
+    /// The client shows a certificate that names this subject
+    #[arg(long, value_name = "SUBJECT")]
+    client_cert: Option<String>,
     /// When the request comes, such as 2030-01-01T00:00:00Z [default: now]
     #[arg(long, value_name = "TIME", value_parser = file::time)]
     at: Option<Timestamp>,
@@ -52,6 +55,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let mut inquiry = Inquiry::new(&arguments.method, &arguments.url)?;
     inquiry.set_peer(arguments.client_ip);
+    if let Some(subject) = &arguments.client_cert {
+        inquiry.certificate(subject);
+    }
     for written in &arguments.headers {
         add(&mut inquiry, written)?;
     }

@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use crate::{
     model::{Principal, Timestamp},
     policy::{
-        Decision, Denial, Policy, RequestFacts, Trail, Verdict, authn,
+        Decision, Denial, Policy, RequestFacts, Trail, Verdict,
+        authn::{self, ClientCertificate},
         client::{self, Received},
         decide, decide_as,
         forward::ResponsePlan,
@@ -32,6 +33,7 @@ pub struct Inquiry {
     headers: HeaderMap,
     peer: IpAddr,
     port: u16,
+    certificate: Option<ClientCertificate>,
 }
 
 /// What the judge made of it.
@@ -92,7 +94,8 @@ impl Inquiry {
         let peer = IpAddr::from([127, 0, 0, 1]);
         let port = if scheme == Scheme::Https { 443 } else { 80 };
         let (host, path) = (host.to_owned(), path.to_owned());
-        Ok(Self { method, scheme, host, path, query, headers: HeaderMap::new(), peer, port })
+        let (headers, certificate) = (HeaderMap::new(), None);
+        Ok(Self { method, scheme, host, path, query, headers, peer, port, certificate })
     }
 
     /// Adds a header; one with the same name stays beside it.
@@ -118,6 +121,11 @@ impl Inquiry {
         self.peer = peer;
     }
 
+    /// Says that the client showed a certificate which names this subject.
+    pub fn certificate(&mut self, subject: &str) {
+        self.certificate = Some(ClientCertificate::supposed(subject));
+    }
+
     /// Puts it before the judge; with a principal, nobody is asked for a credential.
     pub fn judge(
         &self,
@@ -140,6 +148,7 @@ impl Inquiry {
             peer: self.peer,
             scheme: self.scheme,
             port: self.port,
+            certificate: self.certificate.as_ref(),
         };
         let id = client::request_id(&headers).unwrap_or("explain");
         let facts = RequestFacts::read(&received, &policy.server, id);

@@ -4,6 +4,7 @@
 mod api_keys;
 mod certificates;
 mod assertion;
+mod client_cert;
 mod cors;
 mod demonstration;
 mod faults;

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     config::{codes, load_text},
     policy::{
-        authn::Method,
+        authn::{Method, OnlyMethod},
         decision::Endpoint,
         rules::{Access, Action, CorsRule, Credentials, Route},
     },
@@ -190,12 +190,12 @@ routes:
             "Basic realm=\"portcullis\", charset=\"UTF-8\"",
         ]
     );
-    assert_eq!(rule.challenges.key_only, None);
+    assert_eq!(rule.challenges.only, None);
     let all = route(&outcome, "all").access.rule().unwrap();
     let [Method::Jwt(jwt)] = all.methods.as_slice() else { panic!("one method") };
     assert_eq!(names(jwt), ["a", "b", "token"]);
     let key = route(&outcome, "key").access.rule().unwrap();
-    assert_eq!(key.challenges.key_only, Some(http::StatusCode::FORBIDDEN));
+    assert_eq!(key.challenges.only, Some(OnlyMethod::ApiKey(http::StatusCode::FORBIDDEN)));
 }
 
 #[test]

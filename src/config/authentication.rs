@@ -1,7 +1,7 @@
 //! `authentication`: the methods by which clients say who they are.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     api_keys::ApiKeys,
@@ -20,9 +20,32 @@ pub struct Authentication {
     pub api_keys: Option<ApiKeys>,
     /// Usernames and passwords (RFC 7617).
     pub basic: Option<Basic>,
+    /// Certificates that clients show to a listener with `tls.client_auth`.
+    pub client_cert: Option<ClientCert>,
     /// How many wrong credentials one address may present, or `false` for any number. Default:
     /// `60/minute`.
     pub failure_limit: Option<Switch<QuotaText>>,
+}
+
+/// Certificates of clients. The subject is the id of a user, whose roles and permissions count.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCert {
+    /// Where in the certificate the id of the user stands. A certificate that has several such
+    /// names is refused.
+    pub subject: CertSubject,
+}
+
+/// A place in a certificate that names its owner (RFC 5280).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CertSubject {
+    /// The common name of its subject.
+    Cn,
+    /// The DNS name among its subject alternative names.
+    SanDns,
+    /// The URI among its subject alternative names.
+    SanUri,
 }
 
 /// Usernames and passwords of the users of this file (RFC 7617).

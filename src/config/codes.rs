@@ -16,6 +16,7 @@ codes! {
     ADMIN_TOKEN = "admin-token": "The token of the admin API is missing, too short, or cannot be sent.";
     AUTH_UNDECIDED = "auth-undecided": "Nothing says who is let in.";
     CERTIFICATE_EXPIRES = "certificate-expires": "A certificate has expired, or will within 30 days. A warning.";
+    CERTIFICATES_NOT_ASKED = "certificates-not-asked": "Clients are to be known by certificates that no listener asks for.";
     CONTRADICTION = "contradiction": "Two keys exclude each other.";
     DEMONSTRATION_SECRET = "demonstration-secret": "A secret is that of the shipped example.";
     DUPLICATE = "duplicate": "The same thing stands twice where it must be unique.";

@@ -11,7 +11,6 @@ enum Later {
 
 /// Paths of keys, without indexes; `*` is any key of a map.
 const LATER: &[(&str, Later)] = &[
-    ("authentication.client_cert", Later::Key),
     ("authentication.forward_auth", Later::Key),
     ("authentication.introspection", Later::Key),
     ("authentication.jwt.*.claims.preset", Later::Key),

@@ -11,6 +11,8 @@ pub enum CredentialKind {
     ApiKey,
     /// HTTP Basic (RFC 7617).
     Basic,
+    /// A client's TLS certificate.
+    ClientCert,
     /// A bearer JWT (RFC 6750, RFC 7519).
     Jwt,
 }
@@ -21,6 +23,7 @@ impl CredentialKind {
         match self {
             Self::ApiKey => "api_key",
             Self::Basic => "basic",
+            Self::ClientCert => "client_cert",
             Self::Jwt => "jwt",
         }
     }
@@ -30,7 +33,7 @@ impl CredentialKind {
 /// subject are.
 #[derive(Clone, Debug)]
 pub struct Principal {
-    /// The issuer's name, or `local` for users, keys, Basic and the gateway's own tokens.
+    /// The issuer's name, or `local` for users, keys, Basic, certificates and the gateway's own tokens.
     pub issuer: IssuerName,
     /// The subject, unique with its issuer.
     pub subject: Arc<str>,

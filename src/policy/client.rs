@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, Method, Version, header};
 
 use super::{
     Denial, RequestFacts,
+    authn::ClientCertificate,
     request::Scheme,
     server::{RequestLimits, ServerTerms},
 };
@@ -38,6 +39,8 @@ pub struct Received<'r> {
     pub scheme: Scheme,
     /// The listener's port.
     pub port: u16,
+    /// See [`RequestFacts::certificate`].
+    pub certificate: Option<&'r ClientCertificate>,
 }
 
 impl<'r> RequestFacts<'r> {
@@ -71,6 +74,7 @@ impl<'r> RequestFacts<'r> {
             request_id,
             websocket: is_websocket_handshake(received.method, received.version, headers),
             port,
+            certificate: received.certificate,
         }
     }
 }

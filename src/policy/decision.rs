@@ -144,6 +144,13 @@ pub enum Denial {
         /// The route's schemes.
         challenges: Arc<Challenges>,
     },
+    /// The client's certificate is good, but names nobody who may come.
+    InvalidCertificate {
+        /// Why exactly, for the log.
+        fault: CertificateFault,
+        /// The route's schemes.
+        challenges: Arc<Challenges>,
+    },
     /// Wrong user or password by HTTP Basic.
     InvalidCredentials {
         /// The route's schemes.
@@ -256,6 +263,40 @@ impl ApiKeyFault {
             Self::Malformed => "malformed",
             Self::Network => "network",
             Self::Unknown => "unknown_key",
+        }
+    }
+}
+
+/// Why a client's certificate does not stand, although an authority vouches for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateFault {
+    /// It has several names of the kind that is asked for.
+    Ambiguous,
+    /// The user it names is disabled.
+    DisabledUser,
+    /// Its time is over by now.
+    Expired,
+    /// Its name has bytes that are no visible ASCII, or is too long; or it cannot be read at all.
+    Malformed,
+    /// It has no name of the kind that is asked for, or an empty one.
+    NoSubject,
+    /// Its time has not come.
+    NotYetValid,
+    /// The user it names is unknown.
+    UnknownUser,
+}
+
+impl CertificateFault {
+    /// The reason as the log and the metrics name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ambiguous => "ambiguous_subject",
+            Self::DisabledUser => "disabled_user",
+            Self::Expired => "expired",
+            Self::Malformed => "malformed",
+            Self::NoSubject => "no_subject",
+            Self::NotYetValid => "not_yet_valid",
+            Self::UnknownUser => "unknown_user",
         }
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::{
-    authn::Challenges,
+    authn::{Challenges, OnlyMethod},
     decision::{Condition, Denial, Reply, TokenFault},
 };
 use crate::model::{CredentialKind, JsonObject};
@@ -40,7 +40,9 @@ impl Denial {
                 );
                 match kind {
                     CredentialKind::Jwt => problem.challenge("Bearer error=\"invalid_request\""),
-                    CredentialKind::ApiKey | CredentialKind::Basic => problem,
+                    CredentialKind::ApiKey | CredentialKind::Basic | CredentialKind::ClientCert => {
+                        problem
+                    }
                 }
             }
             Self::AmbiguousMethod => {
@@ -58,11 +60,21 @@ impl Denial {
                 Problem::new(431, "headers_too_large", "The header is too large")
             }
             Self::Internal { .. } => Problem::new(500, "internal_error", "Internal error"),
-            Self::InvalidApiKey { challenges, .. } => match challenges.key_only {
-                Some(status) => {
+            Self::InvalidApiKey { challenges, .. } => match challenges.only {
+                Some(OnlyMethod::ApiKey(status)) => {
                     Problem::of(status, "invalid_api_key", "Invalid API key").ask(challenges)
                 }
-                None => Problem::new(401, "invalid_api_key", INVALID).ask(challenges),
+                Some(OnlyMethod::ClientCert) | None => {
+                    Problem::new(401, "invalid_api_key", INVALID).ask(challenges)
+                }
+            },
+            Self::InvalidCertificate { challenges, .. } => match challenges.only {
+                Some(OnlyMethod::ClientCert) => {
+                    Problem::new(403, "invalid_credentials", "Invalid client certificate")
+                }
+                Some(OnlyMethod::ApiKey(_)) | None => {
+                    Problem::new(401, "invalid_credentials", INVALID).ask(challenges)
+                }
             },
             Self::InvalidCredentials { challenges } => {
                 Problem::new(401, "invalid_credentials", INVALID).ask(challenges)
@@ -80,14 +92,17 @@ impl Denial {
                 Problem::new(405, "method_not_allowed", "Method not allowed")
                     .header(header::ALLOW, &joined(allow))
             }
-            Self::MissingCredentials { challenges } => {
-                match challenges.key_only {
-                    Some(status) => Problem::of(status, "missing_credentials", "API key required")
-                        .ask(challenges),
-                    None => Problem::new(401, "missing_credentials", "Not authenticated")
-                        .ask(challenges),
+            Self::MissingCredentials { challenges } => match challenges.only {
+                Some(OnlyMethod::ApiKey(status)) => {
+                    Problem::of(status, "missing_credentials", "API key required").ask(challenges)
                 }
-            }
+                Some(OnlyMethod::ClientCert) => {
+                    Problem::new(403, "missing_credentials", "Client certificate required")
+                }
+                None => {
+                    Problem::new(401, "missing_credentials", "Not authenticated").ask(challenges)
+                }
+            },
             Self::MissingPermissions { missing, bearer } => {
                 let detail = format!("Missing permissions: {}", joined(missing));
                 let problem = Problem::new(403, "missing_permissions", detail);
@@ -161,6 +176,7 @@ impl Denial {
             Self::HeadersTooLarge => "headers_too_large",
             Self::Internal { .. } => "internal_error",
             Self::InvalidApiKey { fault, .. } => fault.as_str(),
+            Self::InvalidCertificate { fault, .. } => fault.as_str(),
             Self::InvalidCredentials { .. } => "invalid_credentials",
             Self::InvalidToken { fault, .. } => fault.as_str(),
             Self::MethodNotAllowed { .. } => "method_not_allowed",
@@ -312,7 +328,7 @@ mod tests {
         let line = |denial: Denial| denial.problem().pointing_to(url).headers[0].1.clone();
         let challenges = |lines: &[&'static str]| {
             let lines = lines.iter().map(|line| HeaderValue::from_static(line)).collect();
-            std::sync::Arc::new(Challenges { lines, key_only: None })
+            std::sync::Arc::new(Challenges { lines, only: None })
         };
         let missing =
             Denial::MissingCredentials { challenges: challenges(&["Bearer", "Basic realm=\"x\""]) };

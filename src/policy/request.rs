@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, Method};
 
+use super::authn::ClientCertificate;
+
 /// A request as the judge sees it. Borrowed from what was received: the same bytes go upstream.
 #[derive(Clone, Debug)]
 pub struct RequestFacts<'r> {
@@ -33,6 +35,8 @@ pub struct RequestFacts<'r> {
     pub websocket: bool,
     /// The port that the client asked for, as a trusted peer or `forwarded_host` says.
     pub port: u16,
+    /// The certificate that the client showed and the listener verified.
+    pub certificate: Option<&'r ClientCertificate>,
 }
 
 /// How the client came.

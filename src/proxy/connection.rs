@@ -10,7 +10,7 @@ use pingora::{
 };
 
 use super::{Phases, clock::Clock, guarded::Guarded};
-use crate::gateway::Gateway;
+use crate::{gateway::Gateway, policy::authn::ClientCertificate};
 
 /// The time that keep-alive may last, as far as pingora is concerned: the connection's own clock
 /// judges it.
@@ -46,10 +46,12 @@ pub(super) async fn serve(
 }
 
 /// What a connection's handshake was.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Handshake {
     /// Whether the client was asked for a certificate.
     pub asks_client: bool,
+    /// The certificate that it showed.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// The connection that a session is on.

@@ -17,6 +17,7 @@ use crate::{
     observe::metrics::Outcome,
     policy::{
         Decision, Denial, Permit, Verdict,
+        authn::ClientCertificate,
         forward::ResponsePlan,
         metadata::{MetadataTerms, Origin},
         request::Scheme,
@@ -45,6 +46,8 @@ pub(super) struct Exchange {
     pub port: u16,
     /// How the listener was reached; once the request is decided on, how the client came.
     pub scheme: Scheme,
+    /// The certificate that the client showed.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The connection's clock.
     pub clock: Option<Arc<Clock>>,
     /// The route that governs it.
@@ -183,6 +186,7 @@ impl Exchange {
             client: None,
             port: 0,
             scheme: Scheme::Http,
+            certificate: None,
             clock: None,
             route: None,
             principal: None,

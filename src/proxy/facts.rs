@@ -44,8 +44,9 @@ pub(super) fn read(session: &Session, exchange: &mut Exchange) -> Result<(), Den
         .map_or(0, |address| address.port());
     let connection = connection::of(session);
     let handshake = connection.and_then(Guarded::handshake);
-    if handshake.is_some() {
+    if let Some(handshake) = handshake {
         exchange.scheme = Scheme::Https;
+        exchange.certificate.clone_from(&handshake.certificate);
     }
     if connection.is_some_and(Guarded::has_spaced_target) {
         return Err(Denial::BadRequest { why: "the request line does not have three parts" });
@@ -95,6 +96,7 @@ pub(super) async fn decide(session: &Session, exchange: &mut Exchange) -> Result
         peer,
         scheme: exchange.scheme,
         port: exchange.port,
+        certificate: exchange.certificate.as_deref(),
     };
     let mut facts =
         RequestFacts::read(&received, &snapshot.policy().server, exchange.request_id.as_str());

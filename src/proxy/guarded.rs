@@ -80,8 +80,8 @@ impl Guarded {
     }
 
     /// How it was secured; absent in clear.
-    pub const fn handshake(&self) -> Option<Handshake> {
-        self.handshake
+    pub const fn handshake(&self) -> Option<&Handshake> {
+        self.handshake.as_ref()
     }
 
     /// The connection's clock.

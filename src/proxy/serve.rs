@@ -162,7 +162,8 @@ impl Door {
         tokio::spawn(async move {
             let limit = gateway.snapshot().limits().header_timeout;
             if let Some(stream) = tls::accept(stream, &terms, limit, &mut stop).await {
-                let handshake = Handshake { asks_client: terms.asks_clients };
+                let handshake =
+                    Handshake { asks_client: terms.asks_clients, certificate: tls::shown(&stream) };
                 connection::serve(stream, proxy, gateway, stop, Some(handshake)).await;
             }
             drop(held);

@@ -1,14 +1,14 @@
 //! TLS with clients: the handshake, and whom it was for.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use pingora::{
     listeners::tls::Acceptor,
-    protocols::{Stream, l4},
+    protocols::{Stream, l4, tls::TlsRef},
     server::ShutdownWatch,
 };
 
-use crate::compile::TlsTerms;
+use crate::{compile::TlsTerms, policy::authn::ClientCertificate};
 
 /// How much longer a handshake may take once the gateway has been told to stop.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -39,6 +39,12 @@ pub(super) async fn accept(
         () = tokio::time::sleep(limit) => None,
         () = stopped => None,
     }
+}
+
+/// The certificate that the client showed, which the handshake verified.
+pub(super) fn shown(stream: &Stream) -> Option<Arc<ClientCertificate>> {
+    let der = stream.get_ssl().and_then(TlsRef::peer_certificate_der)?;
+    Some(Arc::new(ClientCertificate::read(der)))
 }
 
 /// Whether a request for this host belongs on a connection whose handshake named `asked`. Who asks

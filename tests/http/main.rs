@@ -10,6 +10,7 @@ mod postgres;
 mod assertion;
 mod authorization;
 mod balancing;
+mod client_cert;
 mod cors;
 mod credentials;
 mod drain;

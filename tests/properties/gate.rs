@@ -93,6 +93,7 @@ impl Gate {
             peer: ask.peer,
             scheme: Scheme::Http,
             port: 80,
+            certificate: None,
         };
         let facts = RequestFacts::read(&received, &self.policy.server, "law");
         let mut trail = Trail::default();

@@ -8,7 +8,7 @@ use portcullis::{
     policy::{
         Denial,
         authn::Challenges,
-        decision::{ApiKeyFault, Condition, TokenFault},
+        decision::{ApiKeyFault, CertificateFault, Condition, TokenFault},
         sources::Unavailable,
     },
 };
@@ -63,10 +63,13 @@ impl<const N: usize> From<[(Denial, &'static str); N]> for Values {
 }
 
 pub fn all() -> Vec<Refusal> {
-    let challenges = || Arc::new(Challenges { lines: Vec::new(), key_only: None });
+    let challenges = || Arc::new(Challenges { lines: Vec::new(), only: None });
     let why = "…";
     let conditions = variants!(Condition: Networks, Owner, When);
     let key_faults = variants!(ApiKeyFault: Disabled, Expired, Malformed, Network, Unknown);
+    let certificate_faults = variants!(CertificateFault:
+        Ambiguous, DisabledUser, Expired, Malformed, NoSubject, NotYetValid, UnknownUser,
+    );
     let token_faults = variants!(TokenFault:
         Algorithm, Audience, Client, ClaimType, Critical, DisabledUser, DuplicateClaim, Expired, Issuer, Malformed, MissingClaim,
         NotYetValid, Revoked, Signature, TooLarge, Type, UnknownKey, UnknownUser,
@@ -84,6 +87,9 @@ pub fn all() -> Vec<Refusal> {
         Internal => Denial::Internal { why },
         InvalidApiKey => key_faults.map(|(fault, name)| {
             (Denial::InvalidApiKey { fault, challenges: challenges() }, name)
+        }),
+        InvalidCertificate => certificate_faults.map(|(fault, name)| {
+            (Denial::InvalidCertificate { fault, challenges: challenges() }, name)
         }),
         InvalidCredentials => Denial::InvalidCredentials { challenges: challenges() },
         InvalidToken => token_faults.map(|(fault, name)| {

@@ -83,6 +83,8 @@ pub enum Established {
     ApiKey,
     /// Username and password.
     Basic,
+    /// A certificate.
+    ClientCert,
     /// A token.
     #[default]
     Jwt,
@@ -93,6 +95,7 @@ impl From<Established> for CredentialKind {
         match by {
             Established::ApiKey => Self::ApiKey,
             Established::Basic => Self::Basic,
+            Established::ClientCert => Self::ClientCert,
             Established::Jwt => Self::Jwt,
         }
     }
@@ -128,6 +131,8 @@ pub struct Credentials {
     pub api_key: Option<String>,
     /// `Authorization: Basic`.
     pub basic: Option<Login>,
+    /// A certificate that names this subject where `authentication.client_cert` looks for it.
+    pub client_cert: Option<String>,
     /// A token as the gateway would issue it to the user of this name.
     pub token_for: Option<Label>,
 }

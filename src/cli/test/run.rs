@@ -71,6 +71,10 @@ impl<'p> Suite<'p> {
             self.present(credentials, now, &mut path, &mut headers)?;
         }
         let mut inquiry = Inquiry::new(request.method.as_deref().unwrap_or("GET"), &path)?;
+        let certificate = case.credentials.as_ref().and_then(|all| all.client_cert.as_ref());
+        if let Some(subject) = certificate {
+            inquiry.certificate(subject);
+        }
         if let Some(address) = &request.client_ip {
             inquiry.set_peer(address.parse().context("`client_ip` is no address")?);
         }
@@ -116,7 +120,7 @@ impl<'p> Suite<'p> {
         let methods = self.policy.routes.iter().filter_map(|route| route.access.rule());
         let terms = methods.flat_map(|rule| &rule.methods).find_map(|method| match method {
             Method::ApiKey(terms) => Some(terms),
-            Method::Basic(_) | Method::Jwt(_) => None,
+            Method::Basic(_) | Method::ClientCert(_) | Method::Jwt(_) => None,
         });
         let terms = terms.context("no route takes an API key")?;
         match (&terms.header, &terms.query) {

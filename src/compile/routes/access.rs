@@ -8,6 +8,7 @@ use crate::{
     compile::{
         Input,
         api_keys::KeyMethod,
+        client_cert,
         faults::Faults,
         issuers::{self, Issuers},
     },
@@ -19,7 +20,10 @@ use crate::{
     },
     model::{IssuerName, Principal},
     policy::{
-        authn::{ApiKeyTerms, AuthRule, BasicTerms, Challenges, JwtRule, Method, jwt::IssuerTerms},
+        authn::{
+            ApiKeyTerms, AuthRule, BasicTerms, Challenges, ClientCertTerms, JwtRule, Method,
+            OnlyMethod, jwt::IssuerTerms,
+        },
         rules::Access,
     },
 };
@@ -30,6 +34,7 @@ pub(in crate::compile) struct Methods<'i> {
     issuers: &'i Issuers,
     api_key: Option<KeyMethod>,
     basic: Option<Arc<BasicTerms>>,
+    client_cert: Option<ClientCertTerms>,
     default: DefaultAuth<'i>,
     /// Whether a route was told already that it has to say.
     undecided_told: bool,
@@ -58,7 +63,9 @@ impl<'i> Methods<'i> {
         let basic = input.config.authentication.basic.as_ref();
         let basic = basic.map(|basic| Arc::new(BasicTerms { realm: basic.realm.0.clone() }));
         let default = DefaultAuth::Faulty;
-        let mut methods = Self { input, issuers, api_key, basic, default, undecided_told: false };
+        let client_cert = client_cert::compile(input, faults);
+        let mut methods =
+            Self { input, issuers, api_key, basic, client_cert, default, undecided_told: false };
         methods.default = methods.read_default(faults);
         methods
     }
@@ -178,6 +185,7 @@ impl<'i> Methods<'i> {
             (jwt, "jwt", AuthMethod::Jwt),
             (config.authentication.api_keys.is_some(), "api_key", AuthMethod::ApiKey),
             (config.authentication.basic.is_some(), "basic", AuthMethod::Basic),
+            (config.authentication.client_cert.is_some(), "client_cert", AuthMethod::ClientCert),
         ];
         let there = methods.into_iter().filter(|(there, ..)| *there);
         there.map(|(_, name, method)| (name, method)).collect()
@@ -222,6 +230,12 @@ impl<'i> Methods<'i> {
             AuthMethod::Basic => match &self.basic {
                 Some(terms) => found.push(Method::Basic(terms.clone())),
                 None => return self.not_configured(method, "authentication.basic", at, faults),
+            },
+            AuthMethod::ClientCert => match self.client_cert {
+                Some(terms) => found.push(Method::ClientCert(terms)),
+                None => {
+                    return self.not_configured(method, "authentication.client_cert", at, faults);
+                }
             },
             AuthMethod::Jwt => {
                 let config = self.input.config;
@@ -271,14 +285,20 @@ impl<'i> Methods<'i> {
                 Method::Basic(terms) => {
                     format!("Basic realm=\"{}\", charset=\"UTF-8\"", terms.realm)
                 }
+                // There is no scheme of HTTP for it.
+                Method::ClientCert(_) => return None,
                 Method::Jwt(_) => "Bearer".to_owned(),
             };
             HeaderValue::from_str(&line).ok()
         });
         let status =
             self.api_key.as_ref().map_or(StatusCode::UNAUTHORIZED, |method| method.reject_status);
-        let key_only = matches!(methods, [Method::ApiKey(_)]).then_some(status);
-        Challenges { lines: lines.collect(), key_only }
+        let only = match methods {
+            [Method::ApiKey(_)] => Some(OnlyMethod::ApiKey(status)),
+            [Method::ClientCert(_)] => Some(OnlyMethod::ClientCert),
+            _ => None,
+        };
+        Challenges { lines: lines.collect(), only }
     }
 }
 
@@ -292,7 +312,9 @@ pub(in crate::compile) fn sources(access: &Access) -> Vec<IssuerName> {
     };
     for method in access.rule().into_iter().flat_map(|rule| &rule.methods) {
         match method {
-            Method::ApiKey(_) | Method::Basic(_) => add(Principal::local()),
+            Method::ApiKey(_) | Method::Basic(_) | Method::ClientCert(_) => {
+                add(Principal::local());
+            }
             Method::Jwt(rule) => {
                 rule.issuers.iter().for_each(|issuer| add(issuer.principal_issuer.clone()));
             }
@@ -306,7 +328,7 @@ pub(in crate::compile) fn sources(access: &Access) -> Vec<IssuerName> {
 fn take(found: &mut Vec<Method>, issuer: &Arc<IssuerTerms>) {
     let there = found.iter_mut().find_map(|method| match method {
         Method::Jwt(rule) => Some(rule),
-        Method::ApiKey(_) | Method::Basic(_) => None,
+        Method::ApiKey(_) | Method::Basic(_) | Method::ClientCert(_) => None,
     });
     match there {
         None => found.push(Method::Jwt(JwtRule { issuers: vec![issuer.clone()] })),
@@ -329,7 +351,7 @@ fn warn_of_issuer(method: &AuthMethod, all: &[AuthMethod], at: Site<'_>, faults:
 fn one_takes_the_rest(found: &[Method], at: Site<'_>, faults: &mut Faults) -> bool {
     let mut takers = found.iter().flat_map(|method| match method {
         Method::Jwt(rule) => rule.issuers.as_slice(),
-        Method::ApiKey(_) | Method::Basic(_) => &[],
+        Method::ApiKey(_) | Method::Basic(_) | Method::ClientCert(_) => &[],
     });
     let mut takers = takers.by_ref().filter(|issuer| issuer.issuer.is_none());
     let (Some(first), Some(second)) = (takers.next(), takers.next()) else { return true };

@@ -65,6 +65,8 @@ pub enum AuthMethod {
     ApiKey,
     /// `basic`: a user's name and password.
     Basic,
+    /// `client_cert`: a certificate that the client shows.
+    ClientCert,
     /// `jwt`: a token of any issuer, the gateway's own included.
     Jwt,
     /// `jwt:NAME`: a token of this issuer.
@@ -75,7 +77,8 @@ pub enum AuthMethod {
 
 impl Written for AuthMethod {
     const FORMAT: &'static str = "auth-method";
-    const EXPECTS: &'static str = "a method: `jwt`, `jwt:NAME`, `jwt:token`, `api_key` or `basic`";
+    const EXPECTS: &'static str =
+        "a method: `jwt`, `jwt:NAME`, `jwt:token`, `api_key`, `basic` or `client_cert`";
 
     fn read(text: &str) -> Result<Self, ValueFault> {
         let later = |what| Err(ValueFault::not_available(what));
@@ -84,7 +87,7 @@ impl Written for AuthMethod {
                 "api_key" => Ok(Self::ApiKey),
                 "basic" => Ok(Self::Basic),
                 "jwt" => Ok(Self::Jwt),
-                "client_cert" => later("authentication by client certificate"),
+                "client_cert" => Ok(Self::ClientCert),
                 "none" | "optional" => Err(ValueFault::because(format!(
                     "`{text}` stands alone: it is not one of several methods"
                 ))
@@ -92,13 +95,17 @@ impl Written for AuthMethod {
                     "none" => "write `auth: none`",
                     _ => "write `auth: optional`, or `auth: { optional: [jwt] }`",
                 })),
-                _ => Err(unknown_word(text, ["jwt", "api_key", "basic", "jwt:token"])),
+                _ => {
+                    Err(unknown_word(text, ["jwt", "api_key", "basic", "client_cert", "jwt:token"]))
+                }
             },
             Some(("jwt", "token")) => Ok(Self::JwtOwn),
             Some(("jwt", name)) => IssuerName::read(name).map(Self::JwtFrom),
             Some(("introspection", _)) => later("token introspection"),
             Some(("forward_auth", _)) => later("`forward_auth`"),
-            Some(_) => Err(unknown_word(text, ["jwt", "api_key", "basic", "jwt:token"])),
+            Some(_) => {
+                Err(unknown_word(text, ["jwt", "api_key", "basic", "client_cert", "jwt:token"]))
+            }
         }
     }
 }
@@ -108,6 +115,7 @@ impl std::fmt::Display for AuthMethod {
         match self {
             Self::ApiKey => f.write_str("api_key"),
             Self::Basic => f.write_str("basic"),
+            Self::ClientCert => f.write_str("client_cert"),
             Self::Jwt => f.write_str("jwt"),
             Self::JwtFrom(issuer) => write!(f, "jwt:{issuer}"),
             Self::JwtOwn => f.write_str("jwt:token"),
@@ -285,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_method_of_a_later_version_says_so() {
-        for text in ["client_cert", "introspection:partner", "forward_auth:legacy"] {
+        for text in ["introspection:partner", "forward_auth:legacy"] {
             assert_eq!(AuthMethod::read(text).unwrap_err().code, codes::NOT_AVAILABLE, "{text}");
         }
         assert!(TokenPlace::read("header:authorization").is_ok());

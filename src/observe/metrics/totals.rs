@@ -11,6 +11,7 @@ use crate::{
 pub(super) struct Authentications {
     api_key: [IntCounter; 2],
     basic: [IntCounter; 2],
+    client_cert: [IntCounter; 2],
     jwt: [IntCounter; 2],
     missing: IntCounter,
 }
@@ -24,6 +25,7 @@ impl Authentications {
         Self {
             api_key: both(CredentialKind::ApiKey),
             basic: both(CredentialKind::Basic),
+            client_cert: both(CredentialKind::ClientCert),
             jwt: both(CredentialKind::Jwt),
             missing: family.with_label_values(&["none", "missing"]),
         }
@@ -33,6 +35,7 @@ impl Authentications {
         match kind {
             CredentialKind::ApiKey => &self.api_key,
             CredentialKind::Basic => &self.basic,
+            CredentialKind::ClientCert => &self.client_cert,
             CredentialKind::Jwt => &self.jwt,
         }
     }
@@ -45,6 +48,8 @@ impl Authentications {
         let Some(denial) = denial else { return };
         let kind = if matches!(denial, Denial::InvalidApiKey { .. }) {
             CredentialKind::ApiKey
+        } else if matches!(denial, Denial::InvalidCertificate { .. }) {
+            CredentialKind::ClientCert
         } else if matches!(denial, Denial::InvalidCredentials { .. }) {
             CredentialKind::Basic
         } else if matches!(denial, Denial::InvalidToken { .. }) {

@@ -13,8 +13,6 @@ use crate::{
         accounts::User,
         authz::RoleGraph,
         decision::Denial,
-        forward::cors::is_cross_site,
-        rules::{CorsRule, CrossSite},
         sources::{Occasion, PasswordAttempt, PasswordCheck},
     },
 };
@@ -25,9 +23,7 @@ pub(super) async fn authenticate(
     presented: &[u8],
     sources: &impl Sources,
 ) -> Result<Arc<Principal>, Denial> {
-    if attempt.could_be_forged() && is_foreign(attempt) {
-        return Err(Denial::CrossSite);
-    }
+    attempt.judge_origin()?;
     let refused =
         || Denial::InvalidCredentials { challenges: Arc::clone(&attempt.rule.challenges) };
     let pair = decoded(presented).ok_or_else(refused)?;
@@ -64,14 +60,6 @@ pub fn principal(user: &User, roles: &RoleGraph, method: CredentialKind) -> Prin
         api_key: None,
         expires: None,
     }
-}
-
-fn is_foreign(attempt: &Attempt<'_>) -> bool {
-    let cors = match &attempt.route.cors {
-        CorsRule::On(cors) => Some(&**cors),
-        CorsRule::Off | CorsRule::Upstream => None,
-    };
-    attempt.route.cross_site == CrossSite::Deny && is_cross_site(attempt.facts, cors)
 }
 
 /// User and password with the colon between; nothing if it is not what RFC 7617, section 2 says:

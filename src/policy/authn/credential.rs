@@ -26,6 +26,8 @@ pub(super) fn find<'r>(
     match method {
         Method::ApiKey(terms) => only(kind, keys(terms, facts)),
         Method::Basic(_) => only(kind, authorizations(facts.headers, "Basic")),
+        // The connection has one or none.
+        Method::ClientCert(_) => Ok(facts.certificate.map(|_| Cow::Borrowed(&[][..]))),
         Method::Jwt(_) => only(kind, authorizations(facts.headers, "Bearer")),
     }
 }

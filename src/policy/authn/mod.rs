@@ -6,6 +6,8 @@
 mod api_key;
 mod basic;
 mod bearer;
+mod certificate;
+mod client_cert;
 mod credential;
 pub mod jwt;
 pub mod keys;
@@ -21,10 +23,16 @@ use jsonwebtoken::Algorithm;
 
 pub use basic::principal as principal_of_user;
 pub use bearer::{Refused, judge as judge_token};
+pub use certificate::ClientCertificate;
 pub use query::{Parameter, parameters};
 pub use standing::is_taken_back;
 
-use super::{Denial, Policy, RequestFacts, Sources, Trail, rules::Route, trail::Outcome};
+use super::{
+    Denial, Policy, RequestFacts, Sources, Trail,
+    forward::cors::is_cross_site,
+    rules::{CorsRule, CrossSite, Route},
+    trail::Outcome,
+};
 use crate::model::{CredentialKind, Principal, Timestamp};
 use jwt::IssuerTerms;
 
@@ -57,6 +65,7 @@ pub async fn authenticate(
     let principal = match method {
         Method::ApiKey(_) => api_key::authenticate(&attempt, &presented, sources).await,
         Method::Basic(_) => basic::authenticate(&attempt, &presented, sources).await,
+        Method::ClientCert(terms) => client_cert::authenticate(&attempt, terms, sources).await,
         Method::Jwt(rule) => bearer::authenticate(&attempt, rule, &presented, sources).await,
     };
     match &principal {
@@ -90,6 +99,23 @@ impl<'a> Attempt<'a> {
             first = first.or_else(|| presented.map(|presented| (method, presented)));
         }
         Ok(first)
+    }
+
+    /// A credential that browsers send by themselves does not count on a request that another site
+    /// could have caused.
+    fn judge_origin(&self) -> Result<(), Denial> {
+        if self.could_be_forged() && self.is_foreign() {
+            return Err(Denial::CrossSite);
+        }
+        Ok(())
+    }
+
+    fn is_foreign(&self) -> bool {
+        let cors = match &self.route.cors {
+            CorsRule::On(cors) => Some(&**cors),
+            CorsRule::Off | CorsRule::Upstream => None,
+        };
+        self.route.cross_site == CrossSite::Deny && is_cross_site(self.facts, cors)
     }
 
     /// Whether another site could profit from having made the browser send this request with
@@ -142,6 +168,8 @@ pub enum Method {
     ApiKey(Arc<ApiKeyTerms>),
     /// HTTP Basic.
     Basic(Arc<BasicTerms>),
+    /// The client's TLS certificate.
+    ClientCert(ClientCertTerms),
     /// A bearer token of one of these issuers.
     Jwt(JwtRule),
 }
@@ -152,6 +180,7 @@ impl Method {
         match self {
             Self::ApiKey(_) => CredentialKind::ApiKey,
             Self::Basic(_) => CredentialKind::Basic,
+            Self::ClientCert(_) => CredentialKind::ClientCert,
             Self::Jwt(_) => CredentialKind::Jwt,
         }
     }
@@ -180,12 +209,38 @@ pub struct BasicTerms {
     pub realm: String,
 }
 
+/// What of a client's certificate is the subject (`authentication.client_cert`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientCertTerms {
+    /// The place that names it.
+    pub subject: CertSubject,
+}
+
+/// A place in a certificate that names its owner (RFC 5280, sections 4.1.2.6 and 4.2.1.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertSubject {
+    /// The common name of its subject.
+    CommonName,
+    /// A DNS name among its subject alternative names.
+    DnsName,
+    /// A URI among its subject alternative names.
+    Uri,
+}
+
 /// What a 401 asks for: one `WWW-Authenticate` line a scheme (RFC 9110, section 11.6.1).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Challenges {
     /// The lines, ready to be sent.
     pub lines: Vec<HeaderValue>,
-    /// The status where an API key is the only method: 401, or 403 for clients of apps that
-    /// answered so.
-    pub key_only: Option<StatusCode>,
+    /// The only method, where it has an answer of its own.
+    pub only: Option<OnlyMethod>,
+}
+
+/// A method that, alone on a route, is refused otherwise than several are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnlyMethod {
+    /// An API key, with the status: 401, or 403 for clients of apps that answered so.
+    ApiKey(StatusCode),
+    /// A client's certificate: 403, for nothing that a client could send now would help.
+    ClientCert,
 }

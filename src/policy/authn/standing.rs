@@ -26,7 +26,9 @@ pub async fn is_taken_back(
             Some(id) => is_key_gone(id, &principal.subject, sources),
             None => Ok(false),
         },
-        CredentialKind::Basic => is_shut_out(&principal.subject, sources).await,
+        CredentialKind::Basic | CredentialKind::ClientCert => {
+            is_shut_out(&principal.subject, sources).await
+        }
         CredentialKind::Jwt => {
             let name = &principal.issuer;
             let issuer = policy.issuers.iter().find(|one| one.principal_issuer == *name);

@@ -44,7 +44,7 @@ fn when(source: &str) -> Option<Condition> {
 }
 
 fn challenges() -> Arc<Challenges> {
-    Arc::new(Challenges { lines: vec![], key_only: None })
+    Arc::new(Challenges { lines: vec![], only: None })
 }
 
 fn route(allow: Vec<Block>, deny: Vec<Block>) -> Route {

@@ -31,6 +31,7 @@ fn received(headers: &HeaderMap) -> Received<'_> {
         peer: "10.0.0.1".parse().unwrap(),
         scheme: Scheme::Http,
         port: 8080,
+        certificate: None,
     }
 }
 

@@ -115,7 +115,7 @@ fn emptied<'r>(route: &'r Route, forwarding: &Forwarding) -> &'r [Method] {
 fn spells_a_place(name: &HeaderName, methods: &[Method]) -> bool {
     methods.iter().any(|method| match method {
         Method::ApiKey(terms) => terms.header.as_ref().is_some_and(|place| is_alias(name, place)),
-        Method::Basic(_) | Method::Jwt(_) => false,
+        Method::Basic(_) | Method::ClientCert(_) | Method::Jwt(_) => false,
     })
 }
 
@@ -131,6 +131,7 @@ fn empty_places(
         let (header, parameter) = match method {
             Method::ApiKey(terms) => (terms.header.clone(), terms.query.as_deref()),
             Method::Basic(_) | Method::Jwt(_) => (Some(header::AUTHORIZATION), None),
+            Method::ClientCert(_) => (None, None),
         };
         let present = header.filter(|name| facts.headers.contains_key(name));
         edits.extend(present.map(HeaderEdit::Remove));

@@ -37,6 +37,7 @@ pub(in crate::policy) fn facts(headers: &HeaderMap) -> RequestFacts<'_> {
         request_id: "r-1",
         websocket: false,
         port: 80,
+        certificate: None,
     }
 }
 

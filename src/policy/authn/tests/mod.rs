@@ -178,7 +178,7 @@ impl Bench {
     }
 
     async fn run(&mut self) -> Result<Option<Arc<Principal>>, Denial> {
-        let challenges = Arc::new(Challenges { lines: vec![], key_only: None });
+        let challenges = Arc::new(Challenges { lines: vec![], only: None });
         let rule = AuthRule {
             methods: std::mem::take(&mut self.methods),
             challenges,
@@ -215,6 +215,7 @@ impl Bench {
             request_id: "r1",
             websocket: self.websocket,
             port: 80,
+            certificate: None,
         };
         let sources = Live::new(&self.policy, &self.memory);
         let mut trail = Trail::kept();

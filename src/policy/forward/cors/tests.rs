@@ -298,6 +298,7 @@ fn cross_site(lines: &[(&'static str, &str)], cors: Option<&Cors>) -> bool {
         peer: "192.0.2.1".parse().unwrap(),
         scheme: crate::policy::request::Scheme::Http,
         port: 8080,
+        certificate: None,
     };
     let server = ServerTerms { trusted_proxies: vec![], limits: Default::default() };
     is_cross_site(&RequestFacts::read(&received, &server, "r"), cors)

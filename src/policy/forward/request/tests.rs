@@ -72,7 +72,7 @@ fn forwarding(headers: HeaderTerms) -> Forwarding {
 pub(in crate::policy) fn route(methods: Option<Vec<Method>>) -> Route {
     let rule = methods.map(|methods| AuthRule {
         methods,
-        challenges: Arc::new(Challenges { lines: vec![], key_only: None }),
+        challenges: Arc::new(Challenges { lines: vec![], only: None }),
         written: String::new(),
         line: 1,
     });
@@ -269,6 +269,7 @@ fn through_proxy<'r>(received: &'r HeaderMap, client: &str) -> RequestFacts<'r> 
         scheme: Scheme::Https,
         forwarded_host: "www.example.com:8443",
         port: 8443,
+        certificate: None,
         ..facts(received)
     }
 }
