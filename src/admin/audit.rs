@@ -2,13 +2,12 @@
 
 use axum::{
     Json,
-    extract::Query,
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::records::{Kept, LONGEST_PAGE, Refusal};
+use super::records::{Asked, Kept, LONGEST_PAGE, Refusal};
 use crate::{observe::logging::rfc3339, store::Logged};
 
 /// Which lines are asked for: the latest, or those before a number.
@@ -19,7 +18,7 @@ pub(super) struct Lines {
     limit: Option<u32>,
 }
 
-pub(super) async fn list(kept: Kept, Query(lines): Query<Lines>) -> Result<Response, Refusal> {
+pub(super) async fn list(kept: Kept, Asked(lines): Asked<Lines>) -> Result<Response, Refusal> {
     let limit = lines.limit.unwrap_or(100).clamp(1, LONGEST_PAGE);
     let before = lines.before.unwrap_or(i64::MAX);
     let lines = kept.records.store()?.audit(before, limit).await?;

@@ -3,14 +3,15 @@
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, Query},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::records::{Kept, Page, Refusal, judge_name, judge_roles, key as shown, present, read};
+use super::records::{
+    Asked, Kept, Named, Page, Refusal, judge_name, judge_roles, key as shown, present, read,
+};
 use crate::{
     config::values::Period,
     model::{Cidr, Permission, PlanName, Role, Timestamp},
@@ -60,12 +61,12 @@ impl Default for Rotation {
     }
 }
 
-pub(super) async fn list(kept: Kept, Query(page): Query<Page>) -> Result<Response, Refusal> {
+pub(super) async fn list(kept: Kept, Asked(page): Asked<Page>) -> Result<Response, Refusal> {
     let keys = kept.records.store()?.keys_after(&page.after, page.limit()).await?;
     Ok(page.answer("keys", keys.iter().map(|key| shown(key, kept.now)).collect()))
 }
 
-pub(super) async fn show(kept: Kept, Path(id): Path<String>) -> Result<Response, Refusal> {
+pub(super) async fn show(kept: Kept, Named(id): Named) -> Result<Response, Refusal> {
     let key = kept.records.store()?.key(&id).await?;
     let key = key.ok_or_else(|| Refusal::absent("key"))?;
     Ok(Json(shown(&key, kept.now)).into_response())
@@ -105,11 +106,7 @@ fn new_key(kept: &Kept, body: &[u8]) -> Result<(MintedKey, NewKey), Refusal> {
     Ok((minted, key))
 }
 
-pub(super) async fn change(
-    kept: Kept,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Result<Response, Refusal> {
+pub(super) async fn change(kept: Kept, Named(id): Named, body: Bytes) -> Result<Response, Refusal> {
     let wanted = changes(&kept, &body)?;
     let detail = wanted.names().join(" ");
     let entry = Entry { action: "key.set", target: &id, detail: &detail };
@@ -127,16 +124,12 @@ fn changes(kept: &Kept, body: &[u8]) -> Result<KeyChange, Refusal> {
     if wanted.is_empty() { Err(Refusal::invalid("Nothing is to be changed")) } else { Ok(wanted) }
 }
 
-pub(super) async fn revoke(kept: Kept, Path(id): Path<String>) -> Result<Response, Refusal> {
+pub(super) async fn revoke(kept: Kept, Named(id): Named) -> Result<Response, Refusal> {
     let revoked = kept.records.revoke_key(&id, &kept.author(), kept.now).await?;
     Ok(Json(shown(&revoked, kept.now)).into_response())
 }
 
-pub(super) async fn rotate(
-    kept: Kept,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Result<Response, Refusal> {
+pub(super) async fn rotate(kept: Kept, Named(id): Named, body: Bytes) -> Result<Response, Refusal> {
     let rotation: Rotation = read(if body.is_empty() { b"{}" } else { &body })?;
     let minted = MintedKey::mint(Some(&id))?;
     let until = kept.now + rotation.keep_old.0;

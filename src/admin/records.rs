@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use axum::{
     Json,
-    extract::FromRequestParts,
+    extract::{FromRequestParts, Path, Query},
     http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -132,6 +132,31 @@ impl From<StoreFault> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         refuse(self.status, self.code, &self.detail)
+    }
+}
+
+/// What a query says.
+pub(super) struct Asked<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let why = "A parameter of the query is unknown, twice there or of another kind";
+        let read = Query::from_request_parts(parts, state).await;
+        read.map(|Query(said)| Self(said)).map_err(|_| Refusal::invalid(why))
+    }
+}
+
+/// The id in a path.
+pub(super) struct Named(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let read = Path::from_request_parts(parts, state).await;
+        read.map(|Path(id)| Self(id)).map_err(|_| Refusal::invalid("The path is not UTF-8"))
     }
 }
 

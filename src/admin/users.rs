@@ -5,13 +5,15 @@ use std::sync::Arc;
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, Query, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 
-use super::records::{Kept, Page, Refusal, judge_name, judge_roles, present, read, user as shown};
+use super::records::{
+    Asked, Kept, Named, Page, Refusal, judge_name, judge_roles, present, read, user as shown,
+};
 use crate::{
     config::values::PasswordHash,
     gateway::Gateway,
@@ -53,12 +55,12 @@ struct Changed {
     disabled: Option<bool>,
 }
 
-pub(super) async fn list(kept: Kept, Query(page): Query<Page>) -> Result<Response, Refusal> {
+pub(super) async fn list(kept: Kept, Asked(page): Asked<Page>) -> Result<Response, Refusal> {
     let users = kept.records.store()?.users_after(&page.after, page.limit()).await?;
     Ok(page.answer("users", users.iter().map(shown).collect()))
 }
 
-pub(super) async fn show(kept: Kept, Path(id): Path<String>) -> Result<Response, Refusal> {
+pub(super) async fn show(kept: Kept, Named(id): Named) -> Result<Response, Refusal> {
     let user = kept.records.store()?.user(&id).await?;
     let user = user.ok_or_else(|| Refusal::absent("user"))?;
     Ok(Json(shown(&user)).into_response())
@@ -97,7 +99,7 @@ async fn new_user(gateway: &Gateway, kept: &Kept, body: &[u8]) -> Result<NewUser
 pub(super) async fn change(
     State(gateway): State<Arc<Gateway>>,
     kept: Kept,
-    Path(id): Path<String>,
+    Named(id): Named,
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let wanted = changes(&gateway, &kept, &body).await?;
@@ -131,7 +133,7 @@ async fn changes(gateway: &Gateway, kept: &Kept, body: &[u8]) -> Result<UserChan
     if wanted.is_empty() { Err(Refusal::invalid("Nothing is to be changed")) } else { Ok(wanted) }
 }
 
-pub(super) async fn remove(kept: Kept, Path(id): Path<String>) -> Result<Response, Refusal> {
+pub(super) async fn remove(kept: Kept, Named(id): Named) -> Result<Response, Refusal> {
     kept.records.remove_user(&id, &kept.author(), kept.now).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -139,7 +141,7 @@ pub(super) async fn remove(kept: Kept, Path(id): Path<String>) -> Result<Respons
 /// A user of the file goes before one of the store, who would be its shadow.
 fn judge_twins(kept: &Kept, subject: Option<&str>, username: &str) -> Result<(), Refusal> {
     let accounts = &kept.snapshot.policy().accounts;
-    let taken = accounts.user_by_name(username).is_some()
+    let taken = accounts.user_spelled_like(username).is_some()
         || subject.is_some_and(|subject| accounts.user(subject).is_some());
     if taken { Err(Refusal::invalid("The file has such a user already")) } else { Ok(()) }
 }

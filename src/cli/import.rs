@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     compile::Outcome,
-    model::{Permission, PlanName, Secret},
+    model::{Permission, PlanName, Secret, folded_username},
     policy::password::HashKind,
     store::{NewUser, Store},
 };
@@ -154,7 +154,7 @@ fn judged(listed: &[(String, Listed)], outcome: &Outcome) -> anyhow::Result<Vec<
         match judge(user, outcome) {
             Err(fault) => faults.push(format!("{place}: {fault:#}")),
             Ok(user) => {
-                if let Some(first) = names.insert(user.username.clone(), place) {
+                if let Some(first) = names.insert(folded_username(&user.username), place) {
                     faults.push(format!("{place}: the username is that of {first}"));
                 } else if let Some(first) = subjects.insert(user.subject.clone(), place) {
                     faults.push(format!("{place}: the id is that of {first}"));

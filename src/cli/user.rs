@@ -171,8 +171,8 @@ async fn add_user(add: &Add, outcome: &Outcome, store: &Store) -> anyhow::Result
 /// A user of the file goes before one of the store, who would then be somebody else's shadow.
 pub(super) fn refuse_twins(outcome: &Outcome, subject: &str, username: &str) -> anyhow::Result<()> {
     let accounts = &outcome.policy.accounts;
-    if accounts.user_by_name(username).is_some() {
-        bail!("the file has a user `{username}` already");
+    if let Some(user) = accounts.user_spelled_like(username) {
+        bail!("the file has a user `{}` already", output::shown(&user.username));
     }
     if accounts.user(subject).is_some() {
         bail!("the file has a user with the id `{subject}` already");

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::{Input, faults::Faults, limits::Plans, roles::Roles};
 use crate::{
     config::{codes, document::Site, users::User as Written},
+    model::folded_username,
     policy::{accounts::User, password::HashKind},
 };
 
@@ -18,9 +19,11 @@ pub(super) fn compile(
     let place = input.root().key("users");
     let mut names = HashMap::new();
     let mut subjects = HashMap::new();
+    let mut spellings = HashMap::new();
     let mut users = Vec::with_capacity(input.config.users.len());
     for (index, user) in input.config.users.iter() {
         let at = place.item(index);
+        let twin = spellings.insert(folded_username(user.username.as_str()), index);
         if let Some(first) = names.insert(user.username.as_str(), index) {
             let message = format!("two users have the username `{}`", user.username.as_str());
             let first = place.item(first).key("username");
@@ -35,6 +38,8 @@ pub(super) fn compile(
                 .fault(codes::DUPLICATE, here, message)
                 .beside(place.item(first), "the first")
                 .help("the id is the subject of a user's tokens: give each one of its own");
+        } else if let Some(first) = twin {
+            warn_of_twin(user, place.item(first), at, faults);
         }
         roles.refer_all(&user.roles, at.key("roles"), faults);
         plans.refer(input, user.plan.as_ref(), at.key("plan"), faults);
@@ -43,6 +48,18 @@ pub(super) fn compile(
     }
     warn_of_logins(input, faults);
     users
+}
+
+/// Both can log in, and nobody can tell them apart.
+fn warn_of_twin(user: &Written, first: Site<'_>, at: Site<'_>, faults: &mut Faults) {
+    let message = format!(
+        "the username `{}` differs from another's in its letter case only",
+        user.username.as_str()
+    );
+    faults
+        .warning(codes::TWIN_USERS, at.key("username"), message)
+        .beside(first.key("username"), "the first")
+        .help("give each user a name of its own; their failed logins count together");
 }
 
 /// Warns where users could log in, and none of them can.

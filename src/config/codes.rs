@@ -71,6 +71,7 @@ codes! {
     TOO_MANY_ALIASES = "too-many-aliases": "Aliases repeat too much.";
     TOO_MANY_FAULTS = "too-many-faults": "There are more faults than are shown.";
     TRUSTS_EVERYBODY = "trusts-everybody": "Every client may say where it comes from.";
+    TWIN_USERS = "twin-users": "Two usernames differ in their letter case only. A warning.";
     UNHELD_PERMISSION = "unheld-permission": "Nobody has a permission that a route asks for.";
     UNHELD_ROLE = "unheld-role": "Nobody holds a role.";
     UNKNOWN_ISSUER = "unknown-issuer": "An issuer is not defined.";

@@ -13,7 +13,7 @@ mod time;
 pub use claims::Claims;
 pub use json::{ObjectFault, parse_object};
 pub use json_text::{JsonObject, push_address, push_digits};
-pub use names::{IssuerName, Permission, PlanName, Role, RouteName, UpstreamName};
+pub use names::{IssuerName, Permission, PlanName, Role, RouteName, UpstreamName, folded_username};
 pub use network::{Cidr, CidrFault, canonical, parse_hop};
 pub use principal::{CredentialKind, Principal};
 pub use secret::Secret;

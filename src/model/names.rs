@@ -2,6 +2,8 @@
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
+use unicode_normalization::UnicodeNormalization;
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -65,3 +67,11 @@ name!(
     /// A service behind the gateway.
     UpstreamName
 );
+
+/// A username in the one spelling that stands for all which a person, a user store or an app may
+/// take for it: without letter case and Unicode compatibility forms.
+pub fn folded_username(name: &str) -> String {
+    // Folding twice settles letters that only fold after decomposition.
+    let once: String = name.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+    once.chars().flat_map(char::to_lowercase).nfkc().collect()
+}

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use super::{digest::Digest, password::HashKind};
-use crate::model::{Cidr, Permission, PlanName, Role, Secret, Timestamp};
+use crate::model::{Cidr, Permission, PlanName, Role, Secret, Timestamp, folded_username};
 
 /// An account with a password.
 #[derive(Clone, Debug)]
@@ -89,6 +89,12 @@ impl Accounts {
     /// The user who logs in by this name.
     pub fn user_by_name(&self, username: &str) -> Option<&Arc<User>> {
         self.users.get(self.subjects.get(username)?)
+    }
+
+    /// A user whose name is this one but for its spelling.
+    pub fn user_spelled_like(&self, username: &str) -> Option<&Arc<User>> {
+        let folded = folded_username(username);
+        self.users.values().find(|user| folded_username(&user.username) == folded)
     }
 
     /// The API key with this digest.

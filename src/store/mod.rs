@@ -16,6 +16,7 @@ mod families;
 mod keys;
 mod lists;
 mod minted;
+mod names;
 mod open;
 mod revocations;
 mod schema;

@@ -6,10 +6,12 @@
 use ring::rand::{SecureRandom as _, SystemRandom};
 use sqlx::{AnyPool, Row as _};
 
-use super::StoreFault;
+use super::{StoreFault, names};
 
 /// What makes each version of the one before it. What was released is never changed.
-const VERSIONS: &[&[&str]] = &[&[
+const VERSIONS: &[&[&str]] = &[FIRST, NAMES];
+
+const FIRST: &[&str] = &[
     "CREATE TABLE portcullis_users (
         subject TEXT NOT NULL PRIMARY KEY,
         username TEXT NOT NULL UNIQUE,
@@ -86,7 +88,16 @@ const VERSIONS: &[&[&str]] = &[&[
         target TEXT NOT NULL,
         detail TEXT NOT NULL
     )",
-]];
+];
+
+/// Names that are unique without letter case.
+const NAMES: &[&str] = &[
+    "CREATE TABLE portcullis_names (
+        folded TEXT NOT NULL PRIMARY KEY,
+        subject TEXT NOT NULL
+    )",
+    "CREATE INDEX portcullis_names_subject ON portcullis_names (subject)",
+];
 
 /// The latest version that this program knows.
 fn known() -> i64 {
@@ -135,6 +146,9 @@ pub(super) async fn bring_up(pool: &AnyPool) -> Result<(), StoreFault> {
     for statements in VERSIONS.iter().skip(done) {
         for statement in *statements {
             sqlx::query(*statement).execute(&mut *transaction).await?;
+        }
+        if *statements == NAMES {
+            names::fill(&mut transaction).await?;
         }
     }
     sqlx::query("UPDATE portcullis_state SET version = $1 WHERE id = 1")

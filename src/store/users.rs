@@ -3,7 +3,8 @@
 use sqlx::{Row as _, any::AnyRow};
 
 use super::{
-    Author, Change, Entry, Revocation, RevocationKind, Store, StoreFault, keys, lists, revocations,
+    Author, Change, Entry, Revocation, RevocationKind, Store, StoreFault, keys, lists, names,
+    revocations,
 };
 use crate::model::{Permission, PlanName, Role, Secret, Timestamp};
 
@@ -170,6 +171,10 @@ impl Store {
         self.within(async {
             let mut change = self.change(author, entry, now).await?;
             let mut user = required(&mut change, subject).await?;
+            if let Some(name) = wanted.username.as_ref().filter(|name| **name != user.username) {
+                names::release(&mut change, subject).await?;
+                names::claim(&mut change, subject, name).await?;
+            }
             apply(&mut user, wanted);
             let sql = "UPDATE portcullis_users SET username = $2, password = $3, roles = $4,
                        permissions = $5, plan = $6, disabled = $7, revision = $8
@@ -222,6 +227,7 @@ impl Store {
                 .bind(change.revision)
                 .execute(&mut *change.transaction)
                 .await?;
+            names::release(&mut change, subject).await?;
             keys::revoke_owned(&mut change, subject, now).await?;
             cut_off(&mut change, subject, now).await?;
             change.commit().await.map(drop)
@@ -389,7 +395,7 @@ async fn insert(change: &mut Change, user: &NewUser, now: Timestamp) -> Result<(
         .execute(&mut *change.transaction)
         .await
         .map_err(|error| StoreFault::taken(error, "username or id"))?;
-    Ok(())
+    names::claim(change, &user.subject, &user.username).await
 }
 
 fn apply(user: &mut StoredUser, wanted: &UserChange) {

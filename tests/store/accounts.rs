@@ -13,6 +13,8 @@ use crate::{on_both, place::Place};
 on_both! {
     a_user_is_kept_changed_and_removed
     names_are_unique
+    names_that_letter_case_alone_keeps_apart_are_one_name
+    twins_of_an_older_store_live_on
     an_import_is_all_or_nothing
     a_key_is_rotated_and_revoked
     a_hash_is_replaced_unless_the_password_changed
@@ -99,6 +101,54 @@ async fn names_are_unique(place: Place) {
     assert!(matches!(refused, Err(StoreFault::Taken { .. })), "{refused:?}");
     let log = store.audit(i64::MAX, 10).await.unwrap();
     assert_eq!(log.len(), 2, "what did not happen is not in the log");
+}
+
+async fn names_that_letter_case_alone_keeps_apart_are_one_name(place: Place) {
+    let store = place.open().await;
+    store.add_user(&user("7", "Alice"), &BY_TEST, at(1)).await.unwrap();
+    for name in ["alice", "ALICE", "Ａlice"] {
+        let refused = store.add_user(&user("8", name), &BY_TEST, at(1)).await.unwrap_err();
+        assert_eq!(refused.to_string(), "the username, but for its letter case, is taken");
+    }
+    let twins = [user("8", "bob"), user("9", "Bob")];
+    let imported = store.import_users(&twins, &BY_TEST, at(1), |_| {}).await;
+    assert!(matches!(imported, Err((Some(1), StoreFault::Taken { .. }))));
+    store.add_user(&user("8", "bob"), &BY_TEST, at(1)).await.unwrap();
+    let renamed = |name: &str| UserChange { username: Some(name.into()), ..UserChange::default() };
+    let refused = store.change_user("8", &renamed("aLICE"), &BY_TEST, &ENTRY, at(2)).await;
+    assert!(matches!(refused, Err(StoreFault::Taken { .. })), "{refused:?}");
+    // Its own name may be spelled otherwise, and what somebody gave up is free.
+    store.change_user("7", &renamed("alice"), &BY_TEST, &ENTRY, at(2)).await.unwrap();
+    store.change_user("7", &renamed("carol"), &BY_TEST, &ENTRY, at(3)).await.unwrap();
+    store.change_user("8", &renamed("ALICE"), &BY_TEST, &ENTRY, at(4)).await.unwrap();
+    store.remove_user("8", &BY_TEST, at(5)).await.unwrap();
+    store.add_user(&user("9", "alice"), &BY_TEST, at(6)).await.unwrap();
+    assert!(store.user_by_name("ALICE").await.unwrap().is_none(), "a login is by the exact name");
+}
+
+async fn twins_of_an_older_store_live_on(place: Place) {
+    let store = place.open().await;
+    store.add_user(&user("7", "alice"), &BY_TEST, at(1)).await.unwrap();
+    store.close().await;
+    // As the version before would have left it.
+    for statement in [
+        "DROP TABLE portcullis_names",
+        "UPDATE portcullis_state SET version = 1",
+        "INSERT INTO portcullis_users (subject, username, roles, permissions, disabled, created, revision)
+         VALUES ('8', 'Alice', '[]', '[]', 0, 2, 1)",
+    ] {
+        place.run(statement).await;
+    }
+    let store = place.open().await;
+    for (name, subject) in [("alice", "7"), ("Alice", "8")] {
+        assert_eq!(store.user_by_name(name).await.unwrap().unwrap().subject, subject);
+    }
+    let refused = store.add_user(&user("9", "aLice"), &BY_TEST, at(3)).await;
+    assert!(matches!(refused, Err(StoreFault::Taken { .. })), "{refused:?}");
+    let wanted = UserChange { disabled: Some(true), ..UserChange::default() };
+    store.change_user("8", &wanted, &BY_TEST, &ENTRY, at(4)).await.unwrap();
+    let renamed = UserChange { username: Some("bob".into()), ..UserChange::default() };
+    store.change_user("8", &renamed, &BY_TEST, &ENTRY, at(5)).await.unwrap();
 }
 
 async fn an_import_is_all_or_nothing(place: Place) {

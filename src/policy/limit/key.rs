@@ -11,9 +11,8 @@ use std::{
 
 use http::{HeaderMap, HeaderName};
 use smallvec::SmallVec;
-use unicode_normalization::UnicodeNormalization;
 
-use crate::model::{Principal, RouteName, canonical};
+use crate::model::{Principal, RouteName, canonical, folded_username};
 
 /// One part of what a limit counts by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -123,7 +122,7 @@ impl CounterKey {
             }),
             By::Username => caller.username.map(|name| {
                 self.0.push(b'u');
-                self.push_value(folded(name).as_bytes());
+                self.push_value(folded_username(name).as_bytes());
             }),
         };
         if pushed.is_none() {
@@ -155,13 +154,6 @@ impl CounterKey {
 fn network_of(address: Ipv6Addr) -> [u8; 8] {
     let bits = u128::from(address) >> 64;
     u64::try_from(bits).unwrap_or_default().to_be_bytes()
-}
-
-// Spellings that a user store or an app may take for one name: letter case and Unicode
-// compatibility forms. Folding twice settles letters that only fold after decomposition.
-fn folded(name: &str) -> String {
-    let once: String = name.nfkc().flat_map(char::to_lowercase).nfkc().collect();
-    once.chars().flat_map(char::to_lowercase).nfkc().collect()
 }
 
 #[cfg(test)]
