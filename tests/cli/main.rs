@@ -146,6 +146,38 @@ fn a_token_that_is_issued_is_accepted_and_another_is_not() {
 }
 
 #[test]
+fn test_says_that_it_does_not_ask_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let rest = "upstreams: { app: { builtin: echo } }
+authentication: { api_keys: { header: X-API-Key } }
+routes: [{ match: { path: /** }, upstream: app }]
+";
+    let with = put("with.yaml", &format!("version: 1\nstore: sqlite:store.db\n{rest}"));
+    let without = put("without.yaml", &format!("version: 1\n{rest}"));
+    let case = |extra: &str, status: u16| {
+        format!(
+            "cases: [{{ name: one, request: {{ path: / }}, {extra}, expect: {{ status: {status} }} }}]"
+        )
+    };
+    let key = put("key.yaml", &case("credentials: { api_key: pk_x }", 401));
+    let principal = put("principal.yaml", &case("principal: { subject: dora }", 200));
+    let told = |file: &str, cases: &str| {
+        let done = run(&["test", "-c", file, cases], "");
+        assert_eq!(done.status.code(), Some(0), "{}", out(&done));
+        err(&done)
+    };
+    assert!(told(&with, &key).contains("the store is not asked"));
+    assert_eq!(told(&with, &principal), "");
+    assert_eq!(told(&without, &key), "");
+    assert!(!folder.path().join("store.db").exists());
+}
+
+#[test]
 fn a_password_from_a_pipe_is_hashed_and_never_shown() {
     let hashed = run(&["hash-password"], "wonderland\n");
     let hash = out(&hashed);

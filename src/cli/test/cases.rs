@@ -125,7 +125,7 @@ impl JsonSchema for ClaimSet {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1))]
 pub struct Credentials {
-    /// `Authorization: Bearer`.
+    /// A bearer token, behind `Authorization` if any route looks there.
     pub bearer: Option<String>,
     /// An API key, in its header, or in the query if there is none.
     pub api_key: Option<String>,

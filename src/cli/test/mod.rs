@@ -33,6 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let suite = Suite::with_state(&outcome.policy, outcome.serving.state_dir.as_deref());
     let colour = Colour::of_stdout();
     let (mut passed, mut failed) = (0, 0);
+    let mut presented = false;
     for path in &arguments.cases {
         let read = config::load_companion::<cases::Cases>(path, &file::variable)?;
         output::tell(diagnostic::to_text(&read.diagnostics, Colour::of_stderr() == Colour::Always));
@@ -43,6 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         for (index, case) in read.value.cases.iter() {
             let line = read.document.root().key("cases").item(index).line();
             let report = suite.run(case, now);
+            presented |= case.credentials.is_some();
             let place = format!("{}:{line}", path.display());
             if report.passed() {
                 passed += 1;
@@ -63,6 +65,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     file::tell_of(suite.remotes());
+    if outcome.serving.store.is_some() && presented {
+        output::tell(
+            "warning: the store is not asked, so that the same cases always come out the same: whoever is only there is \
+             unknown here. Give a case `principal` in place of `credentials`\n",
+        );
+    }
     let style = if failed == 0 { Style::Good } else { Style::Bad };
     output::print_line(colour.paint(style, format_args!("{passed} passed, {failed} failed")))?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use http::header;
 
 use super::{
     cases::{self, Case, Credentials},
@@ -16,7 +17,10 @@ use crate::{
         output::{Colour, Style, shown},
     },
     model::{Claims, CredentialKind, IssuerName, Principal, Timestamp},
-    policy::{Policy, authn::Method},
+    policy::{
+        Policy,
+        authn::{Method, TokenPlace},
+    },
     sources::{Dry, Memory, Remotes},
 };
 
@@ -98,10 +102,19 @@ impl<'p> Suite<'p> {
         path: &mut String,
         headers: &mut Vec<(String, String)>,
     ) -> anyhow::Result<()> {
-        let mut authorization = |value| headers.push(("authorization".to_owned(), value));
         if let Some(token) = &credentials.bearer {
-            authorization(format!("Bearer {token}"));
+            match self.token_place() {
+                TokenPlace::Cookie(name) => {
+                    headers.push(("cookie".to_owned(), format!("{name}={token}")));
+                }
+                TokenPlace::Header(name) => {
+                    let scheme = if name == header::AUTHORIZATION { "Bearer " } else { "" };
+                    headers.push((name.as_str().to_owned(), format!("{scheme}{token}")));
+                }
+                TokenPlace::Query(name) => add_parameter(path, &name, token),
+            }
         }
+        let mut authorization = |value| headers.push(("authorization".to_owned(), value));
         if let Some(username) = &credentials.token_for {
             let token = crate::cli::token::issue_for(
                 self.policy,
@@ -125,13 +138,22 @@ impl<'p> Suite<'p> {
         let terms = terms.context("no route takes an API key")?;
         match (&terms.header, &terms.query) {
             (Some(header), _) => headers.push((header.as_str().to_owned(), key.clone())),
-            (None, Some(query)) => {
-                let separator = if path.contains('?') { '&' } else { '?' };
-                path.push_str(&format!("{separator}{query}={key}"));
-            }
+            (None, Some(query)) => add_parameter(path, query, key),
             (None, None) => bail!("no place is configured for API keys"),
         }
         Ok(())
+    }
+
+    /// Where tokens are looked for: behind `Authorization` if any route looks there.
+    fn token_place(&self) -> TokenPlace {
+        let methods = self.policy.routes.iter().filter_map(|route| route.access.rule());
+        let places = methods.flat_map(|rule| &rule.methods).flat_map(|method| match method {
+            Method::ApiKey(_) | Method::Basic(_) => &[][..],
+            Method::Jwt(rule) => rule.places.as_slice(),
+        });
+        let places: Vec<&TokenPlace> = places.collect();
+        let usual = places.iter().find(|place| place.is_authorization()).or(places.first());
+        usual.map_or_else(TokenPlace::authorization, |place| (*place).clone())
     }
 
     fn principal(&self, written: &cases::Principal) -> Principal {
@@ -154,6 +176,11 @@ impl<'p> Suite<'p> {
             expires: None,
         }
     }
+}
+
+fn add_parameter(path: &mut String, name: &str, value: &str) {
+    let separator = if path.contains('?') { '&' } else { '?' };
+    path.push_str(&format!("{separator}{name}={value}"));
 }
 
 impl Report {
