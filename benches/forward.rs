@@ -11,7 +11,7 @@ use portcullis::{
     model::{Claims, CredentialKind, Permission, Principal, Role, Timestamp},
     policy::{
         RequestFacts, Trail,
-        authn::{self, AuthRule, Challenges, JwtRule},
+        authn::{self, AuthRule, Challenges, JwtRule, TokenPlace},
         authz::{Block, Condition, authorize},
         decision::Reply,
         forward::{
@@ -136,7 +136,10 @@ fn forwarding() -> Forwarding {
 fn route(allow: Vec<Block>) -> Route {
     let reply = Reply { status: StatusCode::OK, headers: vec![], body: Default::default() };
     let rule = AuthRule {
-        methods: vec![authn::Method::Jwt(JwtRule { issuers: vec![] })],
+        methods: vec![authn::Method::Jwt(JwtRule {
+            issuers: vec![],
+            places: vec![TokenPlace::authorization()],
+        })],
         challenges: Arc::new(Challenges { lines: vec![], only: None }),
         written: String::new(),
         line: 1,

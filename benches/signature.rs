@@ -12,7 +12,7 @@ use portcullis::{
     model::Secret,
     policy::{
         authn::{
-            algorithm_name,
+            TokenPlace, algorithm_name,
             jwt::{ClaimPaths, IssuerTerms, Jws, UserRule},
             keys::{KeySet, Keys, SigningKey, VerifyingKey},
         },
@@ -58,6 +58,7 @@ fn issuer(keys: KeySet) -> IssuerTerms {
         claims: ClaimPaths::default(),
         grants: None,
         users: UserRule::Ignore,
+        take_from: vec![TokenPlace::authorization()],
     }
 }
 

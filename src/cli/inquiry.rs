@@ -9,7 +9,7 @@ use crate::{
     model::{Principal, Timestamp},
     policy::{
         Decision, Denial, Policy, RequestFacts, Trail, Verdict,
-        authn::{self, ClientCertificate},
+        authn::{self, ClientCertificate, TokenPlace},
         client::{self, Received},
         decide, decide_as,
         forward::ResponsePlan,
@@ -211,8 +211,12 @@ fn secret_headers(policy: &Policy) -> Vec<HeaderName> {
     let mut secret = usual.to_vec();
     let methods = policy.routes.iter().filter_map(|route| route.access.rule());
     for method in methods.flat_map(|rule| &rule.methods) {
-        if let authn::Method::ApiKey(terms) = method {
-            secret.extend(terms.header.iter().cloned());
+        match method {
+            authn::Method::ApiKey(terms) => secret.extend(terms.header.iter().cloned()),
+            authn::Method::Basic(_) | authn::Method::ClientCert(_) => {}
+            authn::Method::Jwt(rule) => {
+                secret.extend(rule.places.iter().filter_map(TokenPlace::header).cloned());
+            }
         }
     }
     secret.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));

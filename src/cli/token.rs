@@ -20,7 +20,7 @@ use crate::{
     model::{Principal, Timestamp},
     policy::{
         Policy,
-        authn::{JwtRule, Refused, judge_token},
+        authn::{JwtRule, Refused, TokenOrigin, judge_token},
         decision::TokenFault,
     },
     sources::{Dry, Memory, Remotes},
@@ -125,12 +125,13 @@ fn inspect(arguments: &Inspect) -> anyhow::Result<ExitCode> {
     };
     let policy = &outcome.policy;
     let memory = file::memory(&outcome)?;
-    let rule = JwtRule { issuers: policy.issuers.clone() };
+    let rule = JwtRule::of(policy.issuers.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let remotes = Remotes::for_inquiry(policy, outcome.serving.state_dir.as_deref());
     let sources = Dry::new(policy, &memory).asking(&remotes);
+    let anywhere = TokenOrigin::default();
     let judged =
-        runtime.block_on(judge_token(policy, &rule, token.as_bytes(), None, &sources, now));
+        runtime.block_on(judge_token(policy, &rule, token.as_bytes(), anywhere, &sources, now));
     file::tell_of(&remotes);
     match arguments.format {
         Format::Json => output::print_line(format_args!("{:#}", to_json(&token, &judged)))?,
@@ -240,6 +241,7 @@ const fn why(fault: TokenFault) -> &'static str {
         TokenFault::Malformed => "it is not a token in the compact form of JWS",
         TokenFault::MissingClaim => "a claim that must be there is not",
         TokenFault::NotYetValid => "its time has not come",
+        TokenFault::Place => "it stands where its issuer's tokens are not looked for",
         TokenFault::Revoked => "it was taken back",
         TokenFault::Signature => "no key of its issuer made the signature",
         TokenFault::TooLarge => "it is longer than any token that is read",
@@ -262,10 +264,11 @@ mod tests {
 
     fn judged(policy: &Policy, token: &str, now: Timestamp) -> Judged {
         let memory = Memory::new(1);
-        let rule = JwtRule { issuers: policy.issuers.clone() };
+        let rule = JwtRule::of(policy.issuers.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let sources = Dry::new(policy, &memory);
-        runtime.block_on(judge_token(policy, &rule, token.as_bytes(), None, &sources, now))
+        let anywhere = TokenOrigin::default();
+        runtime.block_on(judge_token(policy, &rule, token.as_bytes(), anywhere, &sources, now))
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use http::HeaderName;
 use jsonwebtoken::AlgorithmFamily;
 
 use super::{
-    Input,
+    Input, claims,
     faults::{Faults, undefined},
     roles::Roles,
 };
@@ -14,12 +15,13 @@ use crate::{
         codes,
         document::Site,
         issuers::{Grants as WrittenGrants, Issuer, UserRule as WrittenUserRule},
-        values::{RemoteUrl, Written as _},
+        values::{RemoteUrl, TokenPlace as WrittenPlace, Written as _},
     },
     model::{IssuerName, Role},
     policy::{
         authn::{
-            jwt::{ClaimPaths, Grants, IssuerTerms, UserRule, normal_type},
+            TokenPlace,
+            jwt::{Grants, IssuerTerms, UserRule, normal_type},
             keys::{KeyFault, KeyPlace, KeySet, Keys, Publication, VerifyingKey},
         },
         forward::assertion::ASSERTION_TYPE,
@@ -45,8 +47,9 @@ pub(super) fn compile(input: &Input<'_>, roles: &Roles<'_>, faults: &mut Faults)
         if let Some(grants) = &issuer.grants {
             refer_granted(grants, roles, at.key("grants").key("roles"), faults);
         }
+        let places = places(input, issuer, at, faults);
         let Some(keys) = keys(input, name, issuer, at, faults) else { continue };
-        issuers.terms.push(Arc::new(terms(name, issuer, keys)));
+        issuers.terms.push(Arc::new(terms(name, issuer, keys, places)));
     }
     issuers
 }
@@ -129,7 +132,7 @@ fn warn(name: &IssuerName, issuer: &Issuer, at: Site<'_>, faults: &mut Faults) {
             .warning(codes::NO_AUDIENCES, at, message)
             .help("add `audiences`, one of which must be in `aud`");
     }
-    let subject = issuer.claims.subject.as_str();
+    let subject = claims::paths(&issuer.claims).subject;
     for (index, algorithm) in issuer.algorithms.iter().enumerate() {
         if issuer.algorithms.iter().take(index).any(|earlier| earlier == algorithm) {
             let at = at.key("algorithms").item(index);
@@ -289,7 +292,73 @@ fn discovered(issuer: &Issuer, at: Site<'_>, faults: &mut Faults) -> Option<Stri
     }
 }
 
-fn terms(name: &IssuerName, issuer: &Issuer, keys: Keys) -> IssuerTerms {
+/// Where its tokens are looked for.
+fn places(
+    input: &Input<'_>,
+    issuer: &Issuer,
+    at: Site<'_>,
+    faults: &mut Faults,
+) -> Vec<TokenPlace> {
+    let mut places = Vec::new();
+    for (index, written) in issuer.take_from.iter().enumerate() {
+        let at = at.key("take_from").item(index);
+        let Some(place) = place(written, at, faults) else { continue };
+        if places.contains(&place) {
+            faults
+                .fault(codes::DUPLICATE, at, format!("`{place}` stands in this list twice"))
+                .help("remove one of them");
+        } else if holds_keys(input, &place) {
+            faults
+                .fault(codes::CONTRADICTION, at, "API keys are looked for there")
+                .help("give tokens a place of their own");
+        } else {
+            places.push(place);
+        }
+    }
+    places
+}
+
+fn place(written: &WrittenPlace, at: Site<'_>, faults: &mut Faults) -> Option<TokenPlace> {
+    match written {
+        WrittenPlace::Cookie(name) => Some(TokenPlace::Cookie(name.clone())),
+        WrittenPlace::Header(header) => {
+            let taken = ["cookie", "proxy-authorization", "x-request-id"];
+            let taken = taken.iter().any(|name| header.0.eq_ignore_ascii_case(name));
+            if taken || super::headers::is_framing(&header.0) {
+                faults
+                    .fault(
+                        codes::RESERVED_HEADER,
+                        at,
+                        format!("the header `{}` has a meaning of its own", header.0),
+                    )
+                    .help("use `header:Authorization`, or a header of your own");
+                return None;
+            }
+            HeaderName::from_bytes(header.0.as_bytes()).ok().map(TokenPlace::Header)
+        }
+        WrittenPlace::Query(name) => Some(TokenPlace::Query(name.as_str().to_owned())),
+    }
+}
+
+/// Nobody could say whether what stands there is a key or a token.
+fn holds_keys(input: &Input<'_>, place: &TokenPlace) -> bool {
+    let Some(keys) = &input.config.authentication.api_keys else { return false };
+    match place {
+        TokenPlace::Cookie(_) => false,
+        TokenPlace::Header(name) => {
+            !place.is_authorization()
+                && keys.header.as_ref().is_some_and(|key| key.0.eq_ignore_ascii_case(name.as_str()))
+        }
+        TokenPlace::Query(name) => keys.query.as_ref().is_some_and(|key| key.as_str() == name),
+    }
+}
+
+fn terms(
+    name: &IssuerName,
+    issuer: &Issuer,
+    keys: Keys,
+    take_from: Vec<TokenPlace>,
+) -> IssuerTerms {
     let texts = |labels: &[crate::config::values::Label]| {
         labels.iter().map(|label| label.as_str().to_owned()).collect::<Vec<_>>()
     };
@@ -297,7 +366,6 @@ fn terms(name: &IssuerName, issuer: &Issuer, keys: Keys) -> IssuerTerms {
         issuer.token_types.as_deref().map_or_else(IssuerTerms::usual_types, |types| {
             types.iter().map(|one| normal_type(one.as_str())).collect()
         });
-    let claims = &issuer.claims;
     IssuerTerms {
         name: name.clone(),
         principal_issuer: name.clone(),
@@ -308,17 +376,13 @@ fn terms(name: &IssuerName, issuer: &Issuer, keys: Keys) -> IssuerTerms {
         leeway: issuer.leeway.0,
         require: issuer.require.iter().map(|claim| claim.as_str().to_owned()).collect(),
         token_types,
-        claims: ClaimPaths {
-            subject: claims.subject.as_str().to_owned(),
-            roles: claims.roles.as_str().to_owned(),
-            permissions: claims.permissions.as_str().to_owned(),
-            plan: claims.plan.as_str().to_owned(),
-        },
+        claims: claims::paths(&issuer.claims),
         grants: issuer.grants.as_ref().map(|grants| Grants {
             roles: texts(&grants.roles),
             permissions: texts(&grants.permissions),
         }),
         users: user_rule(issuer.users),
+        take_from,
     }
 }
 

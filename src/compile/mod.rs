@@ -3,6 +3,7 @@
 
 mod api_keys;
 mod certificates;
+mod claims;
 mod assertion;
 mod client_cert;
 mod cors;

@@ -15,6 +15,7 @@ use crate::{
     model::{IssuerName, Principal},
     policy::{
         authn::{
+            TokenPlace,
             jwt::{ClaimPaths, IssuerTerms},
             keys::{KeyFault, KeySet, Keys, SigningKey},
         },
@@ -64,6 +65,7 @@ pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Option<Own> {
         claims: ClaimPaths::default(),
         grants: None,
         users: super::issuers::user_rule(token.users),
+        take_from: vec![TokenPlace::authorization()],
     };
     let path = |path: &Option<crate::config::values::RequestPath>| {
         path.as_ref().map(|path| path.0.clone())

@@ -52,7 +52,8 @@ pub struct Issuer {
     /// Whether the subject must be a user of this file.
     #[serde(default = "UserRule::ignore")]
     pub users: UserRule,
-    /// Where its tokens are looked for.
+    /// Where its tokens are looked for: `header:Authorization`, where they stand behind `Bearer`,
+    /// another header, `cookie:NAME` or `query:NAME`. A token in two places of a route is refused.
     #[serde(default = "take_from")]
     #[schemars(length(min = 1))]
     pub take_from: Vec<TokenPlace>,
@@ -67,33 +68,42 @@ fn require() -> Vec<ClaimPath> {
 }
 
 fn take_from() -> Vec<TokenPlace> {
-    vec![TokenPlace::Authorization]
+    vec![TokenPlace::authorization()]
 }
 
 /// Where the claims stand that make a principal: dotted paths to an array, a string, or words
-/// with spaces between.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+/// with spaces between. A name that has dots itself is written as it is.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClaimNames {
-    /// The subject.
-    pub subject: ClaimPath,
-    /// The roles.
-    pub roles: ClaimPath,
-    /// The permissions.
-    pub permissions: ClaimPath,
-    /// The plan.
-    pub plan: ClaimPath,
+    /// The layout of a provider's access tokens. A path beside it wins over the preset's.
+    pub preset: Option<Preset>,
+    /// The subject. Default: `sub`.
+    pub subject: Option<ClaimPath>,
+    /// The roles. Default: `roles`.
+    pub roles: Option<ClaimPath>,
+    /// The permissions. Default: `permissions`.
+    pub permissions: Option<ClaimPath>,
+    /// The plan. Default: `plan`.
+    pub plan: Option<ClaimPath>,
+    /// Whom the token is for, one of `audiences`. Default: `aud`.
+    pub audience: Option<ClaimPath>,
 }
 
-impl Default for ClaimNames {
-    fn default() -> Self {
-        Self {
-            subject: "sub".into(),
-            roles: "roles".into(),
-            permissions: "permissions".into(),
-            plan: "plan".into(),
-        }
-    }
+/// A provider whose tokens have a layout of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// Auth0.
+    Auth0,
+    /// Amazon Cognito user pools.
+    Cognito,
+    /// Microsoft Entra ID.
+    Entra,
+    /// Keycloak.
+    Keycloak,
+    /// Okta's custom authorization servers.
+    Okta,
 }
 
 /// What an issuer may assert: names, or a beginning and `*`.

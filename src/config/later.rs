@@ -13,7 +13,6 @@ enum Later {
 const LATER: &[(&str, Later)] = &[
     ("authentication.forward_auth", Later::Key),
     ("authentication.introspection", Later::Key),
-    ("authentication.jwt.*.claims.preset", Later::Key),
     ("server.http2", Later::Key),
     ("server.limits.connections", Later::Key),
     ("server.limits.connections_per_ip", Later::Key),

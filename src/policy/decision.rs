@@ -328,6 +328,8 @@ pub enum TokenFault {
     MissingClaim,
     /// Its time has not come.
     NotYetValid,
+    /// It stands where its issuer's tokens are not looked for.
+    Place,
     /// It was taken back.
     Revoked,
     /// The signature is wrong.
@@ -358,6 +360,7 @@ impl TokenFault {
             Self::Malformed => "malformed",
             Self::MissingClaim => "missing_claim",
             Self::NotYetValid => "not_yet_valid",
+            Self::Place => "place",
             Self::Revoked => "revoked",
             Self::Signature => "signature",
             Self::TooLarge => "too_large",
@@ -383,6 +386,7 @@ impl TokenFault {
             | Self::Issuer
             | Self::MissingClaim
             | Self::NotYetValid
+            | Self::Place
             | Self::Revoked
             | Self::TooLarge
             | Self::Type

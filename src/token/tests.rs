@@ -11,7 +11,7 @@ use crate::{
         Policy,
         accounts::{Accounts, ApiKey, User},
         authn::{
-            JwtRule, Refused, judge_token,
+            JwtRule, Refused, TokenOrigin, TokenPlace, judge_token,
             jwt::{ClaimPaths, IssuerTerms, Jws, UserRule},
             keys::{KeySet, Keys, SigningKey, published},
         },
@@ -64,6 +64,7 @@ fn policy(key: SigningKey) -> Policy {
         claims: ClaimPaths::default(),
         grants: None,
         users: UserRule::Ignore,
+        take_from: vec![TokenPlace::authorization()],
     };
     let roles = RoleGraph::build([RoleDefinition {
         role: "user".into(),
@@ -394,10 +395,11 @@ impl Refreshing {
 }
 
 async fn judged(policy: &Policy, memory: &Memory, token: &str, from: &str) -> Result<(), Refused> {
-    let rule = JwtRule { issuers: policy.issuers.clone() };
+    let rule = JwtRule::of(policy.issuers.clone());
     let (client, now) = (from.parse().unwrap(), Timestamp::from_seconds(NOW));
     let sources = Live::new(policy, memory);
-    judge_token(policy, &rule, token.as_bytes(), Some(client), &sources, now).await.map(drop)
+    let from = TokenOrigin { client: Some(client), place: None };
+    judge_token(policy, &rule, token.as_bytes(), from, &sources, now).await.map(drop)
 }
 
 #[tokio::test]
@@ -488,3 +490,5 @@ async fn a_scope_that_is_refused_opens_no_login() {
     let claims = claims_of(body["access_token"].as_str().unwrap(), &world.desk.policy);
     assert_eq!(claims["sid"], json!(family.id));
 }
+
+mod stored;

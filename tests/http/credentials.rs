@@ -75,6 +75,36 @@ fn every_kind_of_credential_opens_its_route_and_stays_with_the_gateway() {
 }
 
 #[test]
+fn a_token_in_a_cookie_or_a_query_stays_with_the_gateway_and_out_of_its_log() {
+    let upstream = Recorder::start();
+    let places = "take_from: ['cookie:session', 'query:token']\n      issuer: https://id";
+    let people = PEOPLE.replace("issuer: https://id", places);
+    let text = format!("{people}{ROUTES}");
+    let gateway = Gateway::with(&text).put("APP", &upstream.url()).start();
+    let token = corp_token("u1");
+    let by_cookie = gateway
+        .get("/token?a=1")
+        .header("cookie", "theme=dark; lang=de")
+        .header("cookie", &format!("a=\"b c\";session={token}; z"));
+    by_cookie.send().ok();
+    let seen = upstream.last();
+    assert_eq!(seen.all("cookie"), ["theme=dark; lang=de", "a=\"b c\"; z"]);
+    assert_eq!(seen.header("x-user-id"), Some("u1"));
+    gateway.get(&format!("/token?a=%20&token={token}&b")).send().ok();
+    assert_eq!(upstream.last().target(), "/token?a=%20&b");
+    // The gateway's own tokens are looked for there, and this is none.
+    gateway.get("/token").bearer(&token).send().refused(401, "invalid_token");
+    let twice = gateway.get(&format!("/token?token={token}"));
+    twice.header("cookie", "session=x").send().refused(400, "ambiguous_credentials");
+    let foreign = gateway.call("POST", "/token").header("origin", "https://evil.example");
+    let foreign = foreign.header("cookie", &format!("session={token}"));
+    foreign.send().refused(403, "cross_site");
+    assert!(upstream.received().iter().all(|seen| !seen.text().contains(&token)));
+    gateway.wait_for_log("the last request", |line| line["reason"] == "cross_site");
+    assert!(!gateway.output().contains(&token));
+}
+
+#[test]
 fn credentials_go_on_where_the_route_says_so() {
     let upstream = Recorder::start();
     let gateway = gateway(&upstream);

@@ -38,6 +38,7 @@ fn is_ours_alone(denial: &Denial) -> bool {
         | TokenFault::Expired
         | TokenFault::Issuer
         | TokenFault::NotYetValid
+        | TokenFault::Place
         | TokenFault::Revoked
         | TokenFault::Signature
         | TokenFault::TooLarge

@@ -65,6 +65,27 @@ fn every_case_of_every_policy_passes() {
 }
 
 #[test]
+fn every_issuer_of_the_guide_is_a_valid_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guide = fs::read_to_string(root.join("docs/issuers.md")).unwrap();
+    let blocks = guide.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let issuers: Vec<&str> = blocks.filter(|block| block.starts_with("issuer: ")).collect();
+    assert!(issuers.len() >= 7, "{}", issuers.len());
+    for issuer in issuers {
+        let issuer: String = issuer.lines().map(|line| format!("      {line}\n")).collect();
+        let text = format!(
+            "version: 1\nauthentication:\n  jwt:\n    one:\n{issuer}\
+             upstreams: {{ app: {{ builtin: echo }} }}\n\
+             routes: [{{ match: {{ path: /** }}, upstream: app, auth: jwt }}]\n"
+        );
+        let loaded = config::load_text("gateway.yaml", &text, &bare);
+        let compiled = compile(&loaded, &Circumstances { now: NOW, ..Circumstances::default() });
+        let told = diagnostic::to_text(&compiled.diagnostics, false);
+        assert!(compiled.outcome.is_some() && told.is_empty(), "{text}\n{told}");
+    }
+}
+
+#[test]
 fn the_cases_of_the_guide_hold_of_the_shipped_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let guide = fs::read_to_string(root.join("docs/policy-tests.md")).unwrap();

@@ -72,7 +72,7 @@ pub fn all() -> Vec<Refusal> {
     );
     let token_faults = variants!(TokenFault:
         Algorithm, Audience, Client, ClaimType, Critical, DisabledUser, DuplicateClaim, Expired, Issuer, Malformed, MissingClaim,
-        NotYetValid, Revoked, Signature, TooLarge, Type, UnknownKey, UnknownUser,
+        NotYetValid, Place, Revoked, Signature, TooLarge, Type, UnknownKey, UnknownUser,
     );
     let all = denials! {
         AmbiguousCredentials => Denial::AmbiguousCredentials { kind: CredentialKind::ApiKey },

@@ -148,7 +148,7 @@ impl<'p> Suite<'p> {
     fn token_place(&self) -> TokenPlace {
         let methods = self.policy.routes.iter().filter_map(|route| route.access.rule());
         let places = methods.flat_map(|rule| &rule.methods).flat_map(|method| match method {
-            Method::ApiKey(_) | Method::Basic(_) => &[][..],
+            Method::ApiKey(_) | Method::Basic(_) | Method::ClientCert(_) => &[][..],
             Method::Jwt(rule) => rule.places.as_slice(),
         });
         let places: Vec<&TokenPlace> = places.collect();

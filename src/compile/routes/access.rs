@@ -331,9 +331,9 @@ fn take(found: &mut Vec<Method>, issuer: &Arc<IssuerTerms>) {
         Method::ApiKey(_) | Method::Basic(_) | Method::ClientCert(_) => None,
     });
     match there {
-        None => found.push(Method::Jwt(JwtRule { issuers: vec![issuer.clone()] })),
+        None => found.push(Method::Jwt(JwtRule::of(vec![issuer.clone()]))),
         Some(rule) if rule.issuers.iter().any(|one| one.name == issuer.name) => {}
-        Some(rule) => rule.issuers.push(issuer.clone()),
+        Some(rule) => rule.add(issuer.clone()),
     }
 }
 

@@ -323,8 +323,6 @@ fn what_a_later_version_brings_is_refused_by_name() {
         "server: { limits: { connections: 5 } }",
         "tracing: { sample: 1 }",
         "upstreams: { app: { targets: [http://a], protocol: http2 } }",
-        "authentication: { jwt: { a: { algorithms: [RS256], claims: { preset: x } } } }",
-        "authentication: { jwt: { a: { algorithms: [RS256], take_from: [cookie:a] } } }",
         "routes: [{ match: { path: / }, auth: [forward_auth:legacy] }]",
         "defaults: { auth: { optional: [introspection:a] } }",
     ] {

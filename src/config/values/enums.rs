@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Header, ValueFault, Written, written};
+use super::{Header, Label, ValueFault, Written, written};
 use crate::{
     config::suggest,
     model::{IssuerName, Secret},
@@ -158,26 +158,33 @@ impl Written for LimitKey {
 }
 
 /// Where a bearer token is looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TokenPlace {
+    /// `cookie:NAME`.
+    Cookie(String),
+    /// `header:NAME`.
+    Header(Header),
+    /// `query:NAME`.
+    Query(Label),
+}
+
+impl TokenPlace {
     /// `header:Authorization`.
-    Authorization,
+    pub fn authorization() -> Self {
+        Self::Header(Header("Authorization".to_owned()))
+    }
 }
 
 impl Written for TokenPlace {
     const FORMAT: &'static str = "token-place";
-    const EXPECTS: &'static str = "`header:Authorization`";
+    const EXPECTS: &'static str = "a place: `header:NAME`, `cookie:NAME` or `query:NAME`";
 
     fn read(text: &str) -> Result<Self, ValueFault> {
         match text.split_once(':') {
-            Some(("header", name)) if name.eq_ignore_ascii_case("authorization") => {
-                Ok(Self::Authorization)
-            }
-            Some(("header" | "cookie" | "query", name)) if !name.is_empty() => {
-                Err(ValueFault::not_available(
-                    "a bearer token elsewhere than in `header:Authorization`",
-                ))
-            }
+            // A cookie's name is a token, like a header's (RFC 6265, section 4.1.1).
+            Some(("cookie", name)) => Header::read(name).map(|name| Self::Cookie(name.0)),
+            Some(("header", name)) => Header::read(name).map(Self::Header),
+            Some(("query", name)) => Label::read(name).map(Self::Query),
             _ => Err(ValueFault::malformed()),
         }
     }
@@ -186,7 +193,9 @@ impl Written for TokenPlace {
 impl Serialize for TokenPlace {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Authorization => to.serialize_str("header:Authorization"),
+            Self::Cookie(name) => to.collect_str(&format_args!("cookie:{name}")),
+            Self::Header(name) => to.collect_str(&format_args!("header:{}", name.0)),
+            Self::Query(name) => to.collect_str(&format_args!("query:{}", name.as_str())),
         }
     }
 }
@@ -296,9 +305,17 @@ mod tests {
         for text in ["introspection:partner", "forward_auth:legacy"] {
             assert_eq!(AuthMethod::read(text).unwrap_err().code, codes::NOT_AVAILABLE, "{text}");
         }
+    }
+
+    #[test]
+    fn a_place_of_tokens_is_a_header_a_cookie_or_a_parameter() {
+        let cookie = TokenPlace::Cookie("__Host-session".into());
+        assert_eq!(TokenPlace::read("cookie:__Host-session"), Ok(cookie));
+        let parameter = TokenPlace::Query(Label("access:token".into()));
+        assert_eq!(TokenPlace::read("query:access:token"), Ok(parameter));
         assert!(TokenPlace::read("header:authorization").is_ok());
-        for text in ["cookie:session", "query:token", "header:X-Token"] {
-            assert_eq!(TokenPlace::read(text).unwrap_err().code, codes::NOT_AVAILABLE, "{text}");
+        for text in ["", "header", "cookie:", "cookie:a b", "cookie:a=b", "query:", "body:token"] {
+            assert!(TokenPlace::read(text).is_err(), "{text}");
         }
     }
 

@@ -3,7 +3,8 @@
 use std::{net::IpAddr, sync::Arc};
 
 use super::{
-    Attempt, JwtRule,
+    Attempt, JwtRule, TokenPlace,
+    credential::Presented,
     jwt::{IssuerTerms, Jws, LONGEST_TOKEN, Trusted, UserRule, Verified},
 };
 use crate::{
@@ -21,11 +22,14 @@ use crate::{
 pub(super) async fn authenticate(
     attempt: &Attempt<'_>,
     rule: &JwtRule,
-    token: &[u8],
+    presented: &Presented<'_>,
     sources: &impl Sources,
 ) -> Result<Arc<Principal>, Denial> {
-    let client = attempt.facts.client;
-    match judge(attempt.policy, rule, token, Some(client), sources, attempt.now).await {
+    if let Some(TokenPlace::Cookie(_)) = presented.place {
+        attempt.judge_origin()?;
+    }
+    let from = Origin { client: Some(attempt.facts.client), place: presented.place };
+    match judge(attempt.policy, rule, &presented.value, from, sources, attempt.now).await {
         Ok(principal) => Ok(principal),
         Err(Refused::Unavailable(what)) => Err(Denial::Unavailable(what)),
         Err(Refused::Fault(fault)) => {
@@ -37,8 +41,16 @@ pub(super) async fn authenticate(
     }
 }
 
-/// Judges a token by the issuers of a rule. `client` is where it comes from; absent, no network is
-/// held against it.
+/// Where a token comes from. What is absent is not held against it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin<'r> {
+    /// The client's address.
+    pub client: Option<IpAddr>,
+    /// Its place in the request.
+    pub place: Option<&'r TokenPlace>,
+}
+
+/// Judges a token by the issuers of a rule.
 ///
 /// # Errors
 /// If it does not stand, or what it depends on cannot be asked.
@@ -46,7 +58,7 @@ pub async fn judge(
     policy: &Policy,
     rule: &JwtRule,
     token: &[u8],
-    client: Option<IpAddr>,
+    from: Origin<'_>,
     sources: &impl Sources,
     now: Timestamp,
 ) -> Result<Arc<Principal>, Refused> {
@@ -55,6 +67,9 @@ pub async fn judge(
     }
     let token = std::str::from_utf8(token).map_err(|_| TokenFault::Malformed)?;
     let (issuer, verified) = verified(policy, rule, token, sources).await?;
+    if from.place.is_some_and(|place| !issuer.take_from.contains(place)) {
+        return Err(TokenFault::Place.into());
+    }
     let trusted = issuer.judge(&verified, now)?;
     if issuer.is_own() {
         let issued = trusted.issued();
@@ -62,7 +77,7 @@ pub async fn judge(
             return Err(TokenFault::Revoked.into());
         }
         if let (UserRule::Require, Some(id)) = (issuer.users, issued.key) {
-            let key = client_of(id, trusted, client, sources, now)?;
+            let key = client_of(id, trusted, from.client, sources, now)?;
             return Ok(issuer.principal_of_key(trusted, &key, &policy.roles)?);
         }
     }

@@ -8,9 +8,11 @@ mod basic;
 mod bearer;
 mod certificate;
 mod client_cert;
+mod cookie;
 mod credential;
 pub mod jwt;
 pub mod keys;
+mod place;
 mod query;
 mod standing;
 #[cfg(test)]
@@ -22,8 +24,10 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use jsonwebtoken::Algorithm;
 
 pub use basic::principal as principal_of_user;
-pub use bearer::{Refused, judge as judge_token};
+pub use bearer::{Origin as TokenOrigin, Refused, judge as judge_token};
 pub use certificate::ClientCertificate;
+pub use cookie::{Cookie, cookies};
+pub use place::TokenPlace;
 pub use query::{Parameter, parameters};
 pub use standing::is_taken_back;
 
@@ -61,10 +65,15 @@ pub async fn authenticate(
         return Ok(None);
     };
     let kind = method.kind();
-    trail.note("credential", Outcome::Passed, rule.line, || kind.as_str().to_owned());
+    trail.note("credential", Outcome::Passed, rule.line, || {
+        match presented.place.filter(|place| !place.is_authorization()) {
+            None => kind.as_str().to_owned(),
+            Some(place) => format!("{}, in {place}", kind.as_str()),
+        }
+    });
     let principal = match method {
-        Method::ApiKey(_) => api_key::authenticate(&attempt, &presented, sources).await,
-        Method::Basic(_) => basic::authenticate(&attempt, &presented, sources).await,
+        Method::ApiKey(_) => api_key::authenticate(&attempt, &presented.value, sources).await,
+        Method::Basic(_) => basic::authenticate(&attempt, &presented.value, sources).await,
         Method::ClientCert(terms) => client_cert::authenticate(&attempt, terms, sources).await,
         Method::Jwt(rule) => bearer::authenticate(&attempt, rule, &presented, sources).await,
     };
@@ -191,6 +200,27 @@ impl Method {
 pub struct JwtRule {
     /// In the order of the file. At most one is without `issuer`.
     pub issuers: Vec<Arc<IssuerTerms>>,
+    /// Where a token is looked for: every place of one of them, each once.
+    pub places: Vec<TokenPlace>,
+}
+
+impl JwtRule {
+    /// Takes the tokens of these issuers, each in its places.
+    pub fn of(issuers: Vec<Arc<IssuerTerms>>) -> Self {
+        let mut rule = Self { issuers: Vec::new(), places: Vec::new() };
+        issuers.into_iter().for_each(|issuer| rule.add(issuer));
+        rule
+    }
+
+    /// Takes those of one more.
+    pub fn add(&mut self, issuer: Arc<IssuerTerms>) {
+        for place in &issuer.take_from {
+            if !self.places.contains(place) {
+                self.places.push(place.clone());
+            }
+        }
+        self.issuers.push(issuer);
+    }
 }
 
 /// Where API keys are looked for (`authentication.api_keys`).

@@ -1,6 +1,7 @@
 //! What becomes of a request on its way up and of a response on its way down.
 
 pub mod assertion;
+mod cookies;
 pub mod cors;
 mod edits;
 pub mod fold;

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
 
 use super::{
-    ForwardPlan, HeaderEdit, IdentityTerms, Stripped,
+    ForwardPlan, HeaderEdit, IdentityTerms, Stripped, cookies,
     edits::Edits,
     fold::{Strip, is_alias, is_hop_by_hop, may_be_nominated},
     query,
@@ -16,7 +16,7 @@ use crate::{
     model::{parse_hop, push_address, push_digits},
     policy::{
         RequestFacts,
-        authn::Method,
+        authn::{Method, TokenPlace},
         rules::{Credentials, Forwarding, HeaderTerms, Route},
         scope::Scope,
         upstream::{HostHeader, Service},
@@ -115,7 +115,11 @@ fn emptied<'r>(route: &'r Route, forwarding: &Forwarding) -> &'r [Method] {
 fn spells_a_place(name: &HeaderName, methods: &[Method]) -> bool {
     methods.iter().any(|method| match method {
         Method::ApiKey(terms) => terms.header.as_ref().is_some_and(|place| is_alias(name, place)),
-        Method::Basic(_) | Method::ClientCert(_) | Method::Jwt(_) => false,
+        Method::Basic(_) | Method::ClientCert(_) => false,
+        Method::Jwt(rule) => rule.places.iter().any(|place| match place {
+            TokenPlace::Cookie(_) | TokenPlace::Query(_) => false,
+            TokenPlace::Header(place) => is_alias(name, place),
+        }),
     })
 }
 
@@ -126,23 +130,54 @@ fn empty_places(
     facts: &RequestFacts<'_>,
     edits: &mut Vec<HeaderEdit>,
 ) -> Option<String> {
-    let mut remaining: Option<String> = None;
+    let (mut named, mut remaining) = (SmallVec::<[&str; 2]>::new(), None);
     for method in methods {
-        let (header, parameter) = match method {
-            Method::ApiKey(terms) => (terms.header.clone(), terms.query.as_deref()),
-            Method::Basic(_) | Method::Jwt(_) => (Some(header::AUTHORIZATION), None),
-            Method::ClientCert(_) => (None, None),
-        };
-        let present = header.filter(|name| facts.headers.contains_key(name));
-        edits.extend(present.map(HeaderEdit::Remove));
-        if let Some(parameter) = parameter
-            && let Some(query) = remaining.as_deref().or(facts.query)
-            && let Some(rest) = query::without(query, parameter)
-        {
-            remaining = Some(rest);
+        match method {
+            Method::ApiKey(terms) => {
+                empty_header(terms.header.as_ref(), facts, edits);
+                empty_parameter(terms.query.as_deref(), facts, &mut remaining);
+            }
+            Method::Basic(_) => empty_header(Some(&header::AUTHORIZATION), facts, edits),
+            Method::ClientCert(_) => {}
+            Method::Jwt(rule) => {
+                for place in &rule.places {
+                    match place {
+                        TokenPlace::Cookie(name) => named.push(name),
+                        TokenPlace::Header(name) => empty_header(Some(name), facts, edits),
+                        TokenPlace::Query(name) => {
+                            empty_parameter(Some(name), facts, &mut remaining);
+                        }
+                    }
+                }
+            }
         }
     }
+    empty_cookies(&named, facts, edits);
     remaining
+}
+
+fn empty_header(name: Option<&HeaderName>, facts: &RequestFacts<'_>, edits: &mut Vec<HeaderEdit>) {
+    let present = name.filter(|name| facts.headers.contains_key(*name));
+    edits.extend(present.cloned().map(HeaderEdit::Remove));
+}
+
+fn empty_parameter(name: Option<&str>, facts: &RequestFacts<'_>, remaining: &mut Option<String>) {
+    if let Some(name) = name
+        && let Some(query) = remaining.as_deref().or(facts.query)
+        && let Some(rest) = query::without(query, name)
+    {
+        *remaining = Some(rest);
+    }
+}
+
+fn empty_cookies(names: &[&str], facts: &RequestFacts<'_>, edits: &mut Vec<HeaderEdit>) {
+    let Some(lines) = cookies::without(facts.headers, names) else { return };
+    let gone = HeaderEdit::Remove(header::COOKIE);
+    // What `Connection` named is gone as a whole.
+    if !edits.contains(&gone) {
+        edits.push(gone);
+        edits.extend(lines.into_iter().map(|line| HeaderEdit::Append(header::COOKIE, line)));
+    }
 }
 
 /// A complete WebSocket handshake keeps its `Upgrade`, written anew; any other is dropped.

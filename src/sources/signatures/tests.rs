@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     model::Secret,
     policy::authn::{
-        algorithm_name,
+        TokenPlace, algorithm_name,
         jwt::{ClaimPaths, UserRule},
         keys::{KeySet, Keys, SigningKey, VerifyingKey},
     },
@@ -39,6 +39,7 @@ fn issuer(keys: KeySet, algorithms: &[Algorithm]) -> IssuerTerms {
         claims: ClaimPaths::default(),
         grants: None,
         users: UserRule::Ignore,
+        take_from: vec![TokenPlace::authorization()],
     }
 }
 

@@ -17,7 +17,7 @@ pub use jws::{JoseHeader, Jws, LONGEST_TOKEN, normal_type};
 pub use principal::Grants;
 pub use verified::Verified;
 
-use super::keys::Keys;
+use super::{TokenPlace, keys::Keys};
 use crate::{
     model::{Claims, IssuerName, Timestamp},
     policy::{decision::TokenFault, sources::Issued},
@@ -53,10 +53,12 @@ pub struct IssuerTerms {
     pub grants: Option<Grants>,
     /// Whether the subject must be a user of ours.
     pub users: UserRule,
+    /// Where its tokens may stand.
+    pub take_from: Vec<TokenPlace>,
 }
 
 /// Where the claims that make a principal stand, as dotted paths.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimPaths {
     /// The subject.
     pub subject: String,
@@ -66,6 +68,11 @@ pub struct ClaimPaths {
     pub permissions: String,
     /// The plan.
     pub plan: String,
+    /// Whom a token is for.
+    pub audience: String,
+    /// What an access token says of its purpose, and where, if its issuer signs others that would
+    /// pass for one.
+    pub purpose: Option<(String, String)>,
 }
 
 impl Default for ClaimPaths {
@@ -75,6 +82,8 @@ impl Default for ClaimPaths {
             roles: "roles".into(),
             permissions: "permissions".into(),
             plan: "plan".into(),
+            audience: "aud".into(),
+            purpose: None,
         }
     }
 }
@@ -137,6 +146,11 @@ impl IssuerTerms {
             if !self.token_types.contains(&verified.typ) {
                 return Err(TokenFault::Type);
             }
+            if let Some((path, value)) = &self.claims.purpose
+                && claims.find(path).and_then(Value::as_str) != Some(value)
+            {
+                return Err(TokenFault::Type);
+            }
             if let Some(issuer) = &self.issuer
                 && jws::issuer_of(claims)? != Some(issuer)
             {
@@ -170,7 +184,7 @@ impl IssuerTerms {
             return Ok(());
         }
         let ours = |name: &str| self.audiences.iter().any(|audience| audience == name);
-        let meant = match claims.members().get("aud") {
+        let meant = match claims.find(&self.claims.audience) {
             None => false,
             Some(Value::String(name)) => ours(name),
             Some(Value::Array(names)) => {

@@ -188,7 +188,7 @@ async fn an_issuer_without_a_name_takes_what_no_other_claims_listed_or_not() {
         TokenFault::Signature
     );
     let mut bench = Bench::new(both(), vec![]).bearer(&by_open(&claims()));
-    let only_open = JwtRule { issuers: vec![Arc::clone(&bench.policy.issuers[1])] };
+    let only_open = JwtRule::of(vec![Arc::clone(&bench.policy.issuers[1])]);
     bench.methods = vec![Method::Jwt(only_open)];
     assert_eq!(bench.fault().await, TokenFault::Issuer, "the one that claims it is not listed");
 }
@@ -200,8 +200,7 @@ async fn what_one_issuer_vouched_for_is_no_fact_about_another() {
     let mut bench = Bench::new(vec![issuer("corp", Some(CORP), SECRET), twin], vec![])
         .bearer(&signed(&claims()));
     assert!(bench.run().await.is_ok());
-    bench.methods =
-        vec![Method::Jwt(JwtRule { issuers: vec![Arc::clone(&bench.policy.issuers[1])] })];
+    bench.methods = vec![Method::Jwt(JwtRule::of(vec![Arc::clone(&bench.policy.issuers[1])]))];
     assert_eq!(bench.fault().await, TokenFault::Issuer);
 }
 

@@ -75,6 +75,7 @@ fn issuer(name: &str, iss: Option<&str>, secret: &str) -> IssuerTerms {
         claims: ClaimPaths::default(),
         grants: None,
         users: UserRule::Ignore,
+        take_from: vec![TokenPlace::authorization()],
     }
 }
 
@@ -136,7 +137,7 @@ impl Bench {
         Self {
             policy,
             methods: vec![
-                Method::Jwt(JwtRule { issuers }),
+                Method::Jwt(JwtRule::of(issuers)),
                 Method::ApiKey(Arc::new(terms)),
                 Method::Basic(Arc::new(basic)),
             ],

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     model::Principal,
     policy::{
-        authn::{ApiKeyTerms, AuthRule, Challenges, JwtRule},
+        authn::{ApiKeyTerms, AuthRule, Challenges, JwtRule, TokenPlace},
         decision::Reply,
         forward::{IdentityDefinition, Template, path::PathPlan},
         request::Scheme,
@@ -99,7 +99,10 @@ pub(in crate::policy) fn route(methods: Option<Vec<Method>>) -> Route {
 
 fn token_and_key() -> Option<Vec<Method>> {
     let key = ApiKeyTerms { header: Some(name("X-API-Key")), query: Some("api_key".into()) };
-    Some(vec![Method::Jwt(JwtRule { issuers: vec![] }), Method::ApiKey(Arc::new(key))])
+    Some(vec![
+        Method::Jwt(JwtRule { issuers: vec![], places: vec![TokenPlace::authorization()] }),
+        Method::ApiKey(Arc::new(key)),
+    ])
 }
 
 /// What the upstream gets of these lines, by a route that takes tokens and keys.
@@ -205,6 +208,33 @@ fn every_place_that_the_route_looks_in_is_emptied_whichever_credential_decided()
     let headers = upstream(&lines);
     assert!(!headers.contains_key("authorization") && !headers.contains_key("x-api-key"));
     assert_eq!(all(&headers, "cookie"), ["a=1; session=\"x y\"; b"]);
+}
+
+/// Looks for tokens in a cookie, a parameter and a header of their own.
+fn elsewhere() -> Option<Vec<Method>> {
+    let places = vec![
+        TokenPlace::Cookie("session".into()),
+        TokenPlace::Query("token".into()),
+        TokenPlace::Header(name("X-Token")),
+    ];
+    Some(vec![Method::Jwt(JwtRule { issuers: vec![], places })])
+}
+
+#[test]
+fn of_cookies_the_one_goes_and_nothing_else() {
+    let forwarding = forwarding(HeaderTerms::default());
+    let left = |lines: &[&str], more: &[(&str, &str)]| {
+        let lines: Vec<_> = lines.iter().map(|line| ("Cookie", *line)).collect();
+        let received = headers(&[lines.as_slice(), more].concat());
+        let headers = forwarded_as(&received, None, &forwarding, elsewhere());
+        all(&headers, "cookie").into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(left(&["a=1; session=x; b=\"x y\"; c"], &[]), ["a=1; b=\"x y\"; c"]);
+    assert_eq!(left(&["a=1", "session=x", "b=2;session=y"], &[]), ["a=1", "b=2"]);
+    assert_eq!(left(&["a=1;;  b", "c=2"], &[]), ["a=1;;  b", "c=2"]);
+    assert!(left(&["session=x"], &[]).is_empty());
+    // What the client had taken away as a whole does not come back in part.
+    assert!(left(&["a=1; session=x"], &[("Connection", "cookie")]).is_empty());
 }
 
 #[test]

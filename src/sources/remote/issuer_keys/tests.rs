@@ -17,6 +17,7 @@ use crate::{
         Policy, Sources as _,
         accounts::Accounts,
         authn::{
+            TokenPlace,
             jwt::{ClaimPaths, IssuerTerms, Jws, UserRule, Verified},
             keys::{KeyPlace, Keys, Publication, SigningKey},
         },
@@ -80,6 +81,7 @@ fn terms(place: KeyPlace, algorithms: &[Algorithm]) -> IssuerTerms {
         claims: ClaimPaths::default(),
         grants: None,
         users: UserRule::Ignore,
+        take_from: vec![TokenPlace::authorization()],
     }
 }
 
