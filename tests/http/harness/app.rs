@@ -41,6 +41,19 @@ pub fn python(name: &str) -> Command {
     command
 }
 
+/// A program for Node, put into this directory with what it imports.
+pub fn node(directory: &Path, name: &str, code: &str) -> Command {
+    let script = directory.join(name).with_extension("mjs");
+    fs::write(&script, code).unwrap();
+    let modules = directory.join("node_modules");
+    if !modules.exists() {
+        symlink(tool("node_modules"), modules).unwrap();
+    }
+    let mut command = Command::new(tool("bin/node"));
+    command.arg(script);
+    command
+}
+
 /// Asks a program that answers one JSON question, as `tokens.py` does.
 pub fn ask(name: &str, question: &Value) -> Value {
     let mut child = python(name).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -68,13 +81,7 @@ impl App {
 
     /// Starts a program for Node, which can import what `scripts/setup test` has installed.
     pub fn node(directory: &Path, name: &str, code: &str) -> Self {
-        let script = directory.join(name).with_extension("mjs");
-        fs::write(&script, code).unwrap();
-        let modules = directory.join("node_modules");
-        if !modules.exists() {
-            symlink(tool("node_modules"), modules).unwrap();
-        }
-        Self::run(name, Command::new(tool("bin/node")).arg(script))
+        Self::run(name, &mut node(directory, name, code))
     }
 
     fn run(name: &str, command: &mut Command) -> Self {

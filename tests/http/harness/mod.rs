@@ -14,7 +14,7 @@ mod tls;
 use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Call};
-pub use app::{App, ask, root};
+pub use app::{App, ask, node, root};
 pub use gateway::{Gateway, PORTS, Setting};
 pub use raw::Raw;
 pub use recorder::{After, Recorder};
