@@ -4,7 +4,9 @@
 mod accounts;
 mod api;
 mod lifetimes;
+mod lockout;
 mod outage;
+mod terminal;
 
 use std::{
     io::Write as _,

@@ -1,4 +1,7 @@
-//! Tokens that are refreshed, taken back, and issued to API clients; and how soon what another process takes back is void here.
+//! Tokens that are refreshed, taken back, and issued to API clients, on both databases; and how soon what another process takes
+//! back is void here.
+
+mod clients;
 
 use std::fs;
 use std::sync::Barrier;
@@ -6,11 +9,60 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use portcullis::model::{Role, Secret, StoreLocation, Timestamp};
-use portcullis::store::{Author, Entry, NewKey, NewUser, PasswordSet, Store, UserChange};
-use serde_json::{Value, json};
+use portcullis::store::{Author, Entry, NewUser, PasswordSet, Store, UserChange};
+use serde_json::json;
+use tempfile::TempDir;
 
 use crate::harness::{Answer, Gateway, Recorder, eventually};
-use crate::people::{ALICE, BOB, KEY, PEOPLE};
+use crate::people::{ALICE, BOB, PEOPLE};
+use crate::postgres::Postgres;
+
+/// A store that gateways of one test share.
+struct Place {
+    url: String,
+    location: StoreLocation,
+    /// Where it stands, if it is a file.
+    folder: Option<TempDir>,
+}
+
+impl Place {
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("store.db");
+        let url = format!("sqlite:{}", file.display());
+        Self { url, location: StoreLocation::Sqlite(file), folder: Some(folder) }
+    }
+
+    fn postgres() -> Self {
+        let url = Postgres::shared().database();
+        let location = StoreLocation::Postgres(Secret::new(url.as_str()));
+        Self { url, location, folder: None }
+    }
+}
+
+/// Runs a test on both databases.
+macro_rules! on_both {
+    ($($law:ident)+) => {
+        mod on_sqlite {
+            $(#[test] fn $law() { super::$law(&$crate::tokens::Place::sqlite()); })+
+        }
+        mod on_postgres {
+            $(#[test] fn $law() { super::$law(&$crate::tokens::Place::postgres()); })+
+        }
+    };
+}
+use on_both;
+
+on_both! {
+    a_login_can_be_refreshed_and_each_token_is_used_once
+    of_many_uses_at_once_one_wins
+    whoever_holds_a_token_can_take_it_back
+    what_is_taken_back_stays_so_after_a_restart
+    a_user_who_is_shut_out_elsewhere_is_cut_off_within_a_second_and_for_good
+    a_user_of_the_file_loses_his_logins_with_his_password
+    a_refresh_narrows_and_never_widens
+    guesses_at_refresh_tokens_are_failures_of_their_client
+}
 
 const ROUTES: &str = "
 upstreams: { app: '@APP@' }
@@ -23,19 +75,19 @@ routes:
 
 const TOKEN: &str = "token: { path: /auth/token, secret: the-secret-of-the-gateway-itself-for-tests, refresh_ttl: 14d, revoke_path: /auth/revoke }";
 
-fn yaml(store: &str) -> String {
+fn yaml(place: &Place) -> String {
     let (people, rest) = PEOPLE.split_once("token:").unwrap();
     let (_, roles) = rest.split_once('\n').unwrap();
-    format!("store: 'sqlite:{store}'\n{people}{TOKEN}\n{roles}{ROUTES}")
+    format!("store: '{}'\n{people}{TOKEN}\n{roles}{ROUTES}", place.url)
 }
 
-fn start(upstream: &Recorder, store: &str) -> Gateway {
-    Gateway::with(&yaml(store)).put("APP", &upstream.url()).start()
+fn start(upstream: &Recorder, place: &Place) -> Gateway {
+    Gateway::with(&yaml(place)).put("APP", &upstream.url()).start()
 }
 
 /// Nobody is kept from asking again until the answer is another.
-fn start_patient(upstream: &Recorder) -> Gateway {
-    let text = yaml("store.db")
+fn start_patient(upstream: &Recorder, place: &Place) -> Gateway {
+    let text = yaml(place)
         .replace("authentication:\n", "authentication:\n  failure_limit: false\n")
         .replace("refresh_ttl: 14d", "refresh_ttl: 14d, login_limit: false");
     Gateway::with(&text).put("APP", &upstream.url()).start()
@@ -75,10 +127,10 @@ fn no_grant() -> (u16, String) {
 }
 
 /// What another process does to the store of a gateway.
-fn elsewhere<T>(file: &std::path::Path, work: impl AsyncFnOnce(&Store, Timestamp) -> T) -> T {
+fn elsewhere<T>(place: &Place, work: impl AsyncFnOnce(&Store, Timestamp) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let store = Store::open(&StoreLocation::Sqlite(file.to_owned())).await.unwrap();
+        let store = Store::open(&place.location).await.unwrap();
         let done = work(&store, SystemTime::now().into()).await;
         store.close().await;
         done
@@ -104,9 +156,8 @@ fn dora(disabled: bool) -> NewUser {
 const DORA: (&str, &str) = ("dora", BOB.1);
 
 /// A user of the store, made elsewhere and known here.
-fn with_dora(gateway: &Gateway) -> (String, String) {
-    let file = gateway.directory().join("store.db");
-    elsewhere(&file, async |store, now| store.add_user(&dora(false), &BY_TEST, now).await.unwrap());
+fn with_dora(gateway: &Gateway, place: &Place) -> (String, String) {
+    elsewhere(place, async |store, now| store.add_user(&dora(false), &BY_TEST, now).await.unwrap());
     eventually("a user who was added elsewhere", || {
         let answer = ask(gateway, &[("username", DORA.0), ("password", DORA.1)]);
         (answer.status == 200).then(|| pair(&answer))
@@ -128,10 +179,9 @@ fn until_refused(mut call: impl FnMut() -> Answer) -> Duration {
     eventually("a refusal", || (call().status == 401).then(|| began.elapsed()))
 }
 
-#[test]
-fn a_login_can_be_refreshed_and_each_token_is_used_once() {
+fn a_login_can_be_refreshed_and_each_token_is_used_once(place: &Place) {
     let upstream = Recorder::start();
-    let gateway = start(&upstream, "store.db");
+    let gateway = start(&upstream, place);
     let (access, first) = login(&gateway, ALICE);
     assert!(first.len() >= 43 && first.starts_with("prt_"), "256 bits");
     let answer = refresh(&gateway, &first);
@@ -163,12 +213,10 @@ fn a_login_can_be_refreshed_and_each_token_is_used_once() {
     gateway.get("/me").bearer(&other).send().ok();
 }
 
-#[test]
-fn of_many_uses_at_once_one_wins() {
+fn of_many_uses_at_once_one_wins(place: &Place) {
     let upstream = Recorder::start();
-    let one = start(&upstream, "store.db");
-    let file = one.directory().join("store.db");
-    let two = start(&upstream, file.to_str().unwrap());
+    let one = start(&upstream, place);
+    let two = start(&upstream, place);
     for _ in 0..3 {
         let (_, token) = login(&one, ALICE);
         let barrier = Barrier::new(12);
@@ -197,13 +245,14 @@ fn of_many_uses_at_once_one_wins() {
 
 #[test]
 fn no_refresh_token_stands_in_the_store_or_in_the_log() {
+    let place = &Place::sqlite();
     let upstream = Recorder::start();
-    let gateway = start(&upstream, "store.db");
+    let gateway = start(&upstream, place);
     let (_, first) = login(&gateway, ALICE);
     let (_, second) = pair(&refresh(&gateway, &first));
     refresh(&gateway, &first);
     let mut kept = gateway.output().into_bytes();
-    for entry in fs::read_dir(gateway.directory()).unwrap() {
+    for entry in fs::read_dir(place.folder.as_ref().unwrap().path()).unwrap() {
         kept.extend(fs::read(entry.unwrap().path()).unwrap_or_default());
     }
     for token in [&first, &second] {
@@ -213,12 +262,10 @@ fn no_refresh_token_stands_in_the_store_or_in_the_log() {
     }
 }
 
-#[test]
-fn whoever_holds_a_token_can_take_it_back() {
+fn whoever_holds_a_token_can_take_it_back(place: &Place) {
     let upstream = Recorder::start();
-    let gateway = start(&upstream, "store.db");
-    let file = gateway.directory().join("store.db");
-    let other = start(&upstream, file.to_str().unwrap());
+    let gateway = start(&upstream, place);
+    let other = start(&upstream, place);
 
     // An access token alone.
     let (access, token) = login(&gateway, ALICE);
@@ -258,26 +305,22 @@ fn whoever_holds_a_token_can_take_it_back() {
     pair(&refresh(&gateway, &refreshable));
 }
 
-#[test]
-fn what_is_taken_back_stays_so_after_a_restart() {
+fn what_is_taken_back_stays_so_after_a_restart(place: &Place) {
     let upstream = Recorder::start();
-    let gateway = start(&upstream, "store.db");
+    let gateway = start(&upstream, place);
     let (access, _) = login(&gateway, ALICE);
     revoke(&gateway, &access).ok();
-    let file = gateway.directory().join("store.db");
-    let again = start(&upstream, file.to_str().unwrap());
+    let again = start(&upstream, place);
     again.get("/me").bearer(&access).send().refused(401, "invalid_token");
 }
 
-#[test]
-fn a_user_who_is_shut_out_elsewhere_is_cut_off_within_a_second_and_for_good() {
+fn a_user_who_is_shut_out_elsewhere_is_cut_off_within_a_second_and_for_good(place: &Place) {
     let upstream = Recorder::start();
-    let gateway = start_patient(&upstream);
-    let file = gateway.directory().join("store.db");
-    let (access, token) = with_dora(&gateway);
+    let gateway = start_patient(&upstream, place);
+    let (access, token) = with_dora(&gateway, place);
     gateway.get("/me").bearer(&access).send().ok();
     let set = |change: UserChange| {
-        elsewhere(&file, async |store, now| {
+        elsewhere(place, async |store, now| {
             store.change_user("9", &change, &BY_TEST, &SET, now).await.unwrap();
         });
     };
@@ -314,10 +357,9 @@ fn reload(gateway: &Gateway, reloads: f64, change: impl Fn(&str) -> String) {
     eventually("a reload", || (gateway.metric(RELOADED) >= reloads).then_some(()));
 }
 
-#[test]
-fn a_user_of_the_file_loses_his_logins_with_his_password() {
+fn a_user_of_the_file_loses_his_logins_with_his_password(place: &Place) {
     let upstream = Recorder::start();
-    let gateway = start(&upstream, "store.db");
+    let gateway = start(&upstream, place);
     let (_, alice) = login(&gateway, ALICE);
     let (_, bob) = login(&gateway, BOB);
     // alice's password becomes bob's.
@@ -337,10 +379,9 @@ fn a_user_of_the_file_loses_his_logins_with_his_password() {
     assert_eq!(error(&refresh(&gateway, &bob)), no_grant());
 }
 
-#[test]
-fn a_refresh_narrows_and_never_widens() {
+fn a_refresh_narrows_and_never_widens(place: &Place) {
     let upstream = Recorder::start();
-    let gateway = start(&upstream, "store.db");
+    let gateway = start(&upstream, place);
     let narrow = |scope: &str| {
         ask(&gateway, &[("username", ALICE.0), ("password", ALICE.1), ("scope", scope)])
     };
@@ -363,148 +404,10 @@ fn a_refresh_narrows_and_never_widens() {
     assert_eq!(error(&scoped(&token, "delete:users")), (400, "invalid_scope".to_owned()));
 }
 
-fn basic(gateway: &Gateway, id: &str, secret: &str, scope: &str) -> Answer {
-    use base64::Engine as _;
-    let pair = base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}"));
-    let form = [("grant_type", "client_credentials"), ("scope", scope)];
-    gateway
-        .call("POST", "/auth/token")
-        .header("Authorization", &format!("Basic {pair}"))
-        .form(&form)
-        .send()
-}
-
-fn in_form(gateway: &Gateway, id: &str, secret: &str) -> Answer {
-    ask(
-        gateway,
-        &[("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret)],
-    )
-}
-
-#[test]
-fn an_api_client_gets_tokens_for_its_key() {
+fn guesses_at_refresh_tokens_are_failures_of_their_client(place: &Place) {
     let upstream = Recorder::start();
-    let gateway = start(&upstream, "store.db");
-    for answer in [basic(&gateway, "ci", KEY, ""), in_form(&gateway, "ci", KEY)] {
-        let body = answer.ok().json();
-        assert_eq!((&body["scope"], body.get("refresh_token")), (&json!("read:items"), None));
-        gateway.get("/items").bearer(body["access_token"].as_str().unwrap()).send().ok();
-        let seen = upstream.last();
-        assert_eq!(
-            (seen.header("x-user-id"), seen.header("x-user-roles")),
-            (Some("robot"), Some("user"))
-        );
-    }
-    let narrow = basic(&gateway, "ci", KEY, "read:items").ok().json();
-    gateway.get("/items").bearer(narrow["access_token"].as_str().unwrap()).send().ok();
-    assert_eq!(upstream.last().header("x-user-roles"), None, "a scope takes the roles away");
-    assert_eq!(
-        error(&basic(&gateway, "ci", KEY, "delete:users")),
-        (400, "invalid_scope".to_owned())
-    );
-
-    let refused = (401, "invalid_client".to_owned());
-    for answer in [
-        basic(&gateway, "ci", "wrong", ""),
-        basic(&gateway, "other", KEY, ""),
-        in_form(&gateway, "ci", "wrong"),
-        in_form(&gateway, "robot", KEY),
-        ask(&gateway, &[("grant_type", "client_credentials")]),
-        ask(&gateway, &[("grant_type", "client_credentials"), ("client_id", "ci")]),
-    ] {
-        assert_eq!(error(&answer), refused);
-        assert!(answer.header("www-authenticate").unwrap().starts_with("Basic "));
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-    }
-    // A client says once who it is, and for other grants nobody asks.
-    use base64::Engine as _;
-    let pair = base64::engine::general_purpose::STANDARD.encode(format!("ci:{KEY}"));
-    let both = gateway
-        .call("POST", "/auth/token")
-        .header("Authorization", &format!("Basic {pair}"))
-        .form(&[("grant_type", "client_credentials"), ("client_id", "ci"), ("client_secret", KEY)])
-        .send();
-    assert_eq!(error(&both), (400, "invalid_request".to_owned()));
-    let login = gateway
-        .call("POST", "/auth/token")
-        .header("Authorization", "Basic bm9ib2R5Ong=")
-        .form(&[
-            ("username", ALICE.0),
-            ("password", ALICE.1),
-            ("client_id", "x"),
-            ("client_secret", "y"),
-        ])
-        .send();
-    login.ok();
-}
-
-fn stored_key(id: &str, secret: &[u8], networks: &[&str]) -> NewKey {
-    let digest = ring::digest::digest(&ring::digest::SHA256, secret);
-    NewKey {
-        id: id.into(),
-        sha256: digest.as_ref().try_into().unwrap(),
-        name: None,
-        owner: None,
-        roles: vec![Role::from("user")],
-        permissions: vec![],
-        plan: None,
-        networks: networks.iter().map(|one| one.parse().unwrap()).collect(),
-        expires: None,
-    }
-}
-
-#[test]
-fn a_key_that_is_revoked_takes_its_tokens_along_within_a_second() {
-    let upstream = Recorder::start();
-    let gateway = start_patient(&upstream);
-    let file = gateway.directory().join("store.db");
-    elsewhere(&file, async |store, now| {
-        for key in [
-            stored_key("job", b"job-secret", &[]),
-            stored_key("far", b"far-secret", &["192.0.2.0/24"]),
-        ] {
-            store.add_key(&key, &BY_TEST, now).await.unwrap();
-        }
-    });
-    let body = eventually("a key that was made elsewhere", || {
-        let answer = in_form(&gateway, "job", "job-secret");
-        (answer.status == 200).then(|| answer.json())
-    });
-    let token = body["access_token"].as_str().unwrap().to_owned();
-    gateway.get("/items").bearer(&token).send().ok();
-    assert_eq!(upstream.last().header("x-user-id"), Some("job"));
-    // Where the key is of no use, it gets no token.
-    assert_eq!(error(&in_form(&gateway, "far", "far-secret")), (401, "invalid_client".to_owned()));
-
-    elsewhere(&file, async |store, now| store.revoke_key("job", &BY_TEST, now).await.unwrap());
-    let took = until_refused(|| gateway.get("/items").bearer(&token).send());
-    assert!(took < Duration::from_secs(1), "{took:?}");
-    assert_eq!(error(&in_form(&gateway, "job", "job-secret")), (401, "invalid_client".to_owned()));
-
-    // A key of the file, by a reload.
-    let body: Value = in_form(&gateway, "ci", KEY).ok().json();
-    let token = body["access_token"].as_str().unwrap().to_owned();
-    gateway.get("/items").bearer(&token).send().ok();
-    reload(&gateway, 1.0, |text| {
-        text.replace("{ id: ci, ", "{ id: ci, networks: [192.0.2.0/24], ")
-    });
-    gateway.get("/items").bearer(&token).send().refused(401, "invalid_token");
-    gateway.wait_for_log("the reason", |line| line["reason"] == "client");
-    reload(&gateway, 2.0, |text| text.replace("networks: [192.0.2.0/24]", "permissions: [fly]"));
-    gateway.get("/items").bearer(&token).send().ok();
-    assert!(
-        upstream.last().header("x-user-permissions").unwrap().contains("fly"),
-        "what the key has now"
-    );
-    reload(&gateway, 3.0, |text| text.replace("permissions: [fly]", "disabled: true"));
-    gateway.get("/items").bearer(&token).send().refused(401, "invalid_token");
-}
-
-#[test]
-fn guesses_at_refresh_tokens_are_failures_of_their_client() {
-    let upstream = Recorder::start();
-    let text = yaml("store.db")
-        .replace("authentication:\n", "authentication:\n  failure_limit: 5/minute\n");
+    let text =
+        yaml(place).replace("authentication:\n", "authentication:\n  failure_limit: 5/minute\n");
     let gateway = Gateway::with(&text).put("APP", &upstream.url()).start();
     let (_, token) = login(&gateway, ALICE);
     for n in 0..5 {
