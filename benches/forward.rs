@@ -115,6 +115,7 @@ fn forwarding() -> Forwarding {
         upstream: Arc::new(Upstream {
             name: "app".into(),
             service: Service::Echo,
+            protocol: Default::default(),
             host: HostHeader::Preserve,
             distinguishes: Distinguishes::default(),
             timeouts,
@@ -129,6 +130,7 @@ fn forwarding() -> Forwarding {
         headers: HeaderTerms::default(),
         credentials: Credentials::Strip,
         body_limit: 1 << 20,
+        call_limit: None,
         timeouts,
     }
 }

@@ -26,6 +26,8 @@ use crate::{
 pub struct Serving {
     /// The addresses to serve on.
     pub listen: Vec<Listen>,
+    /// Whether clients may speak HTTP/2.
+    pub http2: bool,
     /// How many threads serve; none is one a core.
     pub workers: Option<u16>,
     /// How much longer requests are accepted once the gateway was told to stop.
@@ -101,6 +103,7 @@ pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Serving {
     let (server, log) = (&input.config.server, &input.config.log);
     Serving {
         listen: tls::listeners(input, faults),
+        http2: server.http2,
         workers: server::workers(input, faults),
         drain_delay: server.drain_delay.0,
         drain_timeout: server.drain_timeout.0,

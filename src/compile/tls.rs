@@ -33,13 +33,21 @@ const SOON: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 60 * 
 
 /// How a listener speaks TLS.
 pub struct TlsTerms {
-    /// For each handshake.
-    pub config: Arc<ServerConfig>,
+    /// For each handshake, with HTTP/2 among the protocols and without.
+    configs: [Arc<ServerConfig>; 2],
     /// Whether clients are asked for a certificate, so that the name in the handshake must be that
     /// of the request.
     pub asks_clients: bool,
     /// The certificates, for the metrics and for warnings.
     pub certificates: Vec<Validity>,
+}
+
+impl TlsTerms {
+    /// For a handshake of a client that may speak HTTP/2, or may not.
+    pub fn config(&self, http2: bool) -> Arc<ServerConfig> {
+        let [with, without] = &self.configs;
+        Arc::clone(if http2 { with } else { without })
+    }
 }
 
 impl fmt::Debug for TlsTerms {
@@ -115,7 +123,10 @@ fn compile(input: &Input<'_>, tls: &Tls, at: Site<'_>, faults: &mut Faults) -> O
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
     }
-    Some(TlsTerms { config: Arc::new(config), asks_clients, certificates: validities })
+    let mut with = config.clone();
+    with.alpn_protocols.insert(0, b"h2".to_vec());
+    let configs = [Arc::new(with), Arc::new(config)];
+    Some(TlsTerms { configs, asks_clients, certificates: validities })
 }
 
 fn verifier(

@@ -18,15 +18,16 @@ use crate::{
         Config, codes,
         document::Site,
         upstreams::{
-            Distinction, Target as WrittenTarget, Timeouts as WrittenTimeouts, Upstream as Written,
-            UpstreamSettings, UpstreamTls as WrittenTls,
+            Distinction, ProbeKind, Protocol as WrittenProtocol, Target as WrittenTarget,
+            Timeouts as WrittenTimeouts, Upstream as Written, UpstreamSettings,
+            UpstreamTls as WrittenTls,
         },
         values::{HostHeader as WrittenHost, TargetUrl, UpstreamRef},
     },
     model::{UpstreamName, canonical},
     policy::{
         route::{Difference, Distinguishes},
-        upstream::{Balance, HostHeader, Service, Target, Timeouts, Upstream},
+        upstream::{Balance, HostHeader, Protocol, Service, Target, Timeouts, Upstream},
     },
 };
 
@@ -124,6 +125,7 @@ impl Upstreams<'_> {
                 Some(WrittenHost::Target) => HostHeader::Target,
                 Some(WrittenHost::Literal(host)) => HostHeader::Literal(host.clone()),
             },
+            protocol: protocol(settings, at, faults),
             distinguishes: settings.distinguishes.iter().map(difference).collect(),
             timeouts: timeouts([&settings.timeouts]),
             ..plain(name.clone(), Service::Echo)
@@ -301,6 +303,7 @@ fn plain(name: UpstreamName, service: Service) -> Upstream {
     Upstream {
         name,
         service,
+        protocol: Protocol::Http1,
         host: HostHeader::Preserve,
         distinguishes: Distinguishes::default(),
         timeouts: Timeouts::default(),
@@ -310,6 +313,31 @@ fn plain(name: UpstreamName, service: Service) -> Upstream {
         ejection: None,
         retries: None,
     }
+}
+
+fn protocol(settings: &UpstreamSettings, at: Site<'_>, faults: &mut Faults) -> Protocol {
+    if !matches!(settings.protocol, Some(WrittenProtocol::Http2)) {
+        return Protocol::Http1;
+    }
+    if settings.builtin.is_some() {
+        faults
+            .fault(
+                codes::CONTRADICTION,
+                at.key("protocol"),
+                "nothing is sent to a built-in service",
+            )
+            .help("remove the key");
+    }
+    if settings.health_check.as_ref().is_some_and(|check| check.kind == ProbeKind::Http) {
+        faults
+            .fault(
+                codes::CONTRADICTION,
+                at.key("health_check"),
+                "this check asks by HTTP/1.1, and the targets speak HTTP/2",
+            )
+            .help("write `type: tcp`");
+    }
+    Protocol::Http2
 }
 
 const fn difference(written: &Distinction) -> Difference {

@@ -1,4 +1,4 @@
-//! What later versions bring. It is refused by name, never ignored: whoever writes `http2` must not
+//! What later versions bring. It is refused by name, never ignored: whoever writes `tracing` must not
 //! end up without.
 
 /// What a later version brings.
@@ -13,7 +13,6 @@ enum Later {
 const LATER: &[(&str, Later)] = &[
     ("authentication.forward_auth", Later::Key),
     ("authentication.introspection", Later::Key),
-    ("server.http2", Later::Key),
     ("server.limits.connections", Later::Key),
     ("server.limits.connections_per_ip", Later::Key),
     ("server.listen.proxy_protocol", Later::Key),
@@ -22,8 +21,8 @@ const LATER: &[(&str, Later)] = &[
     ("server.upgrade_socket", Later::Key),
     ("shared_state", Later::Key),
     ("tracing", Later::Key),
+    ("upstreams.*.health_check.type", Later::Word("grpc")),
     ("upstreams.*.limits", Later::Key),
-    ("upstreams.*.protocol", Later::Word("http2")),
     ("upstreams.*.slow_start", Later::Key),
 ];
 
@@ -53,6 +52,6 @@ mod tests {
         assert!(brings_key(&["upstreams", "app", "limits"]));
         assert!(!brings_key(&["upstreams", "limits"]));
         assert!(!brings_key(&["upstreams", "app", "timeouts"]));
-        assert!(brings_word(&["upstreams", "app", "protocol"], "http2"));
+        assert!(brings_word(&["upstreams", "app", "health_check", "type"], "grpc"));
     }
 }

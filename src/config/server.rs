@@ -12,6 +12,9 @@ use crate::model::Cidr;
 pub struct Server {
     /// The addresses to serve on, one or more. Default: `127.0.0.1:8080`.
     pub listen: Option<OneOrMany<Listener>>,
+    /// Whether clients may speak HTTP/2: by TLS where they ask for it (ALPN), in clear where they
+    /// begin with it.
+    pub http2: bool,
     /// How many threads serve: `auto` is one a core.
     pub workers: Workers,
     /// Networks whose members may speak for the client in `X-Forwarded-For`, `X-Forwarded-Proto`
@@ -30,6 +33,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: None,
+            http2: true,
             workers: Workers::Auto(enums::Auto::Auto),
             trusted_proxies: Vec::new(),
             limits: Limits::default(),

@@ -261,6 +261,8 @@ pub struct TargetSettings {
 pub enum Protocol {
     /// HTTP/1.1.
     Http1,
+    /// HTTP/2, as gRPC needs it.
+    Http2,
 }
 
 /// A difference between two paths that an app keeps apart.

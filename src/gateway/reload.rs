@@ -188,6 +188,9 @@ fn needs_restart(begun: &Serving, now: &Serving) -> Vec<&'static str> {
     if begun.listen.len() != now.listen.len() || !begun.listen.iter().zip(&now.listen).all(same) {
         keys.push("server.listen");
     }
+    if begun.http2 != now.http2 {
+        keys.push("server.http2");
+    }
     if begun.workers != now.workers {
         keys.push("server.workers");
     }

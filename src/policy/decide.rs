@@ -9,6 +9,7 @@ use super::{
     Decision, Denial, Permit, Policy, RequestFacts, Sources, Trail, Verdict, authn, authz,
     decision::Reply,
     forward::{self, HeaderEdit, ResponsePlan, cors::Preflight},
+    grpc,
     limit::{Caller, Charged, Charges, Limit, Standing},
     route::{Match, RouteFault, is_override_header, overrides_in_query},
     rules::{Access, Action, CorsRule, Mode, Route},
@@ -221,6 +222,9 @@ impl<'c> Case<'c> {
     /// A body whose length is announced is judged before anything is asked of anybody.
     fn judge_size(&self, route: &Route) -> Result<(), Denial> {
         let limit = match &route.action {
+            Action::Forward(forwarding) if grpc::is_call(self.facts.headers) => {
+                forwarding.call_limit.unwrap_or(u64::MAX)
+            }
             Action::Forward(forwarding) => forwarding.body_limit,
             Action::Redirect { .. } | Action::Respond(_) | Action::Serve(_) => {
                 self.policy.server.limits.body

@@ -11,6 +11,7 @@ mod decide;
 pub mod decision;
 pub mod digest;
 pub mod forward;
+pub mod grpc;
 pub mod issuing;
 pub mod limit;
 pub mod metadata;

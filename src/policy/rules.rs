@@ -76,6 +76,8 @@ pub struct Forwarding {
     pub credentials: Credentials,
     /// Bytes of a body.
     pub body_limit: u64,
+    /// Bytes of what a call of gRPC sends, where the route itself says so.
+    pub call_limit: Option<u64>,
     /// How long the upstream may take, the route's word over the upstream's.
     pub timeouts: super::upstream::Timeouts,
     /// How long what never ends by itself may last.

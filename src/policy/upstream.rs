@@ -14,6 +14,8 @@ pub struct Upstream {
     pub name: UpstreamName,
     /// Where it is.
     pub service: Service,
+    /// What is spoken to it.
+    pub protocol: Protocol,
     /// What its `Host` header says.
     pub host: HostHeader,
     /// Differences between paths that it keeps apart.
@@ -30,6 +32,16 @@ pub struct Upstream {
     pub ejection: Option<Ejection>,
     /// When a request is tried again.
     pub retries: Option<Retries>,
+}
+
+/// What is spoken to a service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2.
+    Http2,
 }
 
 /// Where a service is.

@@ -210,6 +210,14 @@ impl Clock {
         state.judge(now, until, whose)
     }
 
+    /// Something else judges how long the client may take no bytes: whether the stream goes on.
+    ///
+    /// # Errors
+    /// It was cut.
+    pub(super) fn goes_on(&self, waker: &Waker) -> Result<(), Overdue> {
+        self.0.lock().wake_if_cut(waker)
+    }
+
     /// The client takes no bytes: until when that may last.
     ///
     /// # Errors

@@ -1,15 +1,16 @@
-//! One client's connection: requests one after the other, until either side has enough.
+//! One client's connection of HTTP/1: requests one after the other, until either side has enough. And
+//! what is known of a request's connection, whatever its protocol.
 
 use std::sync::Arc;
 
 use pingora::{
     apps::HttpServerApp as _,
-    protocols::{Stream, http::ServerSession},
+    protocols::{Stream, http::ServerSession, tls::TlsRef},
     proxy::{HttpProxy, Session},
     server::ShutdownWatch,
 };
 
-use super::{Phases, clock::Clock, guarded::Guarded};
+use super::{Phases, clock::Clock, guarded::Guarded, tls};
 use crate::{gateway::Gateway, policy::authn::ClientCertificate};
 
 /// The time that keep-alive may last, as far as pingora is concerned: the connection's own clock
@@ -22,7 +23,7 @@ pub(super) async fn serve(
     proxy: Arc<HttpProxy<Phases>>,
     gateway: Arc<Gateway>,
     stop: ShutdownWatch,
-    handshake: Option<Handshake>,
+    handshake: Option<Arc<Handshake>>,
 ) {
     let snapshot = gateway.snapshot();
     let limits = snapshot.limits();
@@ -46,15 +47,48 @@ pub(super) async fn serve(
 }
 
 /// What a connection's handshake was.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Handshake {
     /// Whether the client was asked for a certificate.
     pub asks_client: bool,
+    /// The name that the client asked for.
+    pub asked: Option<Box<str>>,
     /// The certificate that it showed.
     pub certificate: Option<Arc<ClientCertificate>>,
 }
 
-/// The connection that a session is on.
+impl Handshake {
+    /// What is known of it once it is over.
+    pub fn of(stream: &Stream, asks_client: bool) -> Self {
+        let asked = stream.get_ssl().and_then(TlsRef::server_name).map(Box::from);
+        Self { asks_client, asked, certificate: tls::shown(stream) }
+    }
+}
+
+/// What is known of the connection that a request came by.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    /// How long it may wait: for HTTP/1 the connection's clock, for HTTP/2 that of the stream.
+    pub clock: Arc<Clock>,
+    /// How it was secured; absent in clear.
+    pub handshake: Option<Arc<Handshake>>,
+}
+
+/// The connection of HTTP/1 that a session is on.
 pub(super) fn of(session: &Session) -> Option<&Guarded> {
     session.as_downstream().stream()?.as_ref().as_any().downcast_ref()
+}
+
+tokio::task_local! {
+    /// What is known of the connection that the request of this task came by, where a session cannot
+    /// say: in HTTP/2 each request has a task of its own.
+    pub(super) static LINE: Line;
+}
+
+/// Looks at what is known of the connection that a session is on.
+pub(super) fn line<T>(session: &Session, look: impl FnOnce(&Line) -> T) -> Option<T> {
+    match of(session) {
+        Some(guarded) => Some(look(guarded.line())),
+        None => LINE.try_with(look).ok(),
+    }
 }

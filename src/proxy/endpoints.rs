@@ -124,7 +124,7 @@ pub(super) async fn echo(session: &mut Session, exchange: &mut Exchange, limit: 
         Err(denial) => return reply::refuse(session, exchange, &denial, Connection::Close).await,
     };
     let mut header = session.req_header().clone();
-    exchange.onward(&mut header)?;
+    exchange.onward(session.req_header(), &mut header)?;
     let answer = echo::answer(&header, &body, exchange.client);
     if let Some(admitted) = exchange.on_its_way() {
         admitted.status = Some(answer.status.as_u16());

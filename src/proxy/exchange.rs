@@ -48,7 +48,9 @@ pub(super) struct Exchange {
     pub scheme: Scheme,
     /// The certificate that the client showed.
     pub certificate: Option<Arc<ClientCertificate>>,
-    /// The connection's clock.
+    /// Whether it is a call of gRPC, and told of its failure in those terms.
+    pub call: bool,
+    /// The clock of its connection, or of its stream.
     pub clock: Option<Arc<Clock>>,
     /// The route that governs it.
     pub route: Option<Arc<Route>>,
@@ -187,6 +189,7 @@ impl Exchange {
             port: 0,
             scheme: Scheme::Http,
             certificate: None,
+            call: false,
             clock: None,
             route: None,
             principal: None,

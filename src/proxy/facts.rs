@@ -1,16 +1,14 @@
 //! From the received bytes to what the judge is shown.
 
-use http::{HeaderName, HeaderValue};
-use pingora::{
-    protocols::{Ssl as _, tls::TlsRef},
-    proxy::Session,
-};
+use http::{HeaderName, HeaderValue, Version};
+use pingora::proxy::Session;
 
 use super::{
     connection,
     exchange::{Exchange, ReadHead},
     framing::{self, Body},
     guarded::Guarded,
+    http2,
     reply::Connection,
     tls,
 };
@@ -21,6 +19,7 @@ use crate::{
         self, Decision, Denial, RequestFacts, Trail,
         client::{self, Received},
         forward::HeaderEdit,
+        grpc,
         request::Scheme,
         rules::CorsRule,
     },
@@ -30,8 +29,9 @@ use crate::{
 ///
 /// # Errors
 /// Its framing is ambiguous, or it is too large.
-pub(super) fn read(session: &Session, exchange: &mut Exchange) -> Result<(), Denial> {
+pub(super) fn read(session: &mut Session, exchange: &mut Exchange) -> Result<(), Denial> {
     let header = session.req_header();
+    exchange.call = header.version == Version::HTTP_2 && grpc::is_call(&header.headers);
     if let Some(id) = client::request_id(&header.headers) {
         exchange.request_id = RequestId::from(id);
     }
@@ -42,24 +42,28 @@ pub(super) fn read(session: &Session, exchange: &mut Exchange) -> Result<(), Den
         .server_addr()
         .and_then(|address| address.as_inet())
         .map_or(0, |address| address.port());
-    let connection = connection::of(session);
-    let handshake = connection.and_then(Guarded::handshake);
-    if let Some(handshake) = handshake {
+    let handshake = connection::line(session, |line| line.handshake.clone()).flatten();
+    if let Some(handshake) = &handshake {
         exchange.scheme = Scheme::Https;
         exchange.certificate.clone_from(&handshake.certificate);
     }
-    if connection.is_some_and(Guarded::has_spaced_target) {
-        return Err(Denial::BadRequest { why: "the request line does not have three parts" });
-    }
-    let raw = session.as_downstream().to_h1_raw();
-    let head = framing::read(&raw, exchange.snapshot.limits())?;
-    if handshake.is_some_and(|handshake| handshake.asks_client) {
-        let asked = connection.and_then(Guarded::get_ssl).and_then(TlsRef::server_name);
-        if !tls::is_for(head.host, asked) {
-            return Err(Denial::Misdirected);
+    let head = if session.req_header().version == Version::HTTP_2 {
+        http2::join_cookies(session.req_header_mut());
+        let ended = session.is_body_done();
+        http2::read_head(session.req_header(), ended, exchange.snapshot.limits())?
+    } else {
+        if connection::of(session).is_some_and(Guarded::has_spaced_target) {
+            return Err(Denial::BadRequest { why: "the request line does not have three parts" });
         }
+        let raw = session.as_downstream().to_h1_raw();
+        ReadHead::keep(&raw, &framing::read(&raw, exchange.snapshot.limits())?)
+    };
+    if let Some(handshake) = handshake.filter(|handshake| handshake.asks_client)
+        && !tls::is_for(head.host(), handshake.asked.as_deref())
+    {
+        return Err(Denial::Misdirected);
     }
-    exchange.head = Some(ReadHead::keep(&raw, &head));
+    exchange.head = Some(head);
     Ok(())
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Head<'r> {
 /// How a body is delimited (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// By chunks.
+    /// By chunks; in HTTP/2 by the end of its stream.
     Chunked,
     /// By its length.
     Length(u64),

@@ -27,7 +27,7 @@ use tokio::{
 
 use super::{
     clock::{Clock, Overdue, Phase},
-    connection::Handshake,
+    connection::{Handshake, Line},
     frames,
     request_line::RequestLine,
 };
@@ -48,45 +48,37 @@ pub(super) struct Guarded {
     stream: Stream,
     /// What waits to be sent.
     held: Vec<u8>,
-    clock: Arc<Clock>,
+    line: Line,
     alarm: Alarm,
     /// Until when a client that is still sending is listened to.
     linger_until: Option<Instant>,
     /// What the client sent ahead.
     ahead: Vec<u8>,
-    /// How it was secured; absent in clear.
-    handshake: Option<Handshake>,
     /// The line that the request began with, as it came.
-    line: RequestLine,
+    request_line: RequestLine,
 }
 
 impl Guarded {
-    pub fn new(stream: Stream, clock: Arc<Clock>, handshake: Option<Handshake>) -> Self {
+    pub fn new(stream: Stream, clock: Arc<Clock>, handshake: Option<Arc<Handshake>>) -> Self {
         Self {
             stream,
             held: Vec::new(),
-            clock,
+            line: Line { clock, handshake },
             alarm: Alarm::default(),
             linger_until: None,
             ahead: Vec::new(),
-            handshake,
-            line: RequestLine::default(),
+            request_line: RequestLine::default(),
         }
     }
 
     /// Whether the request's line has more parts than method, target and version.
     pub fn has_spaced_target(&self) -> bool {
-        self.line.is_spaced()
+        self.request_line.is_spaced()
     }
 
-    /// How it was secured; absent in clear.
-    pub const fn handshake(&self) -> Option<&Handshake> {
-        self.handshake.as_ref()
-    }
-
-    /// The connection's clock.
-    pub fn clock(&self) -> &Arc<Clock> {
-        &self.clock
+    /// What is known of it.
+    pub const fn line(&self) -> &Line {
+        &self.line
     }
 
     /// Reads what the client still sends, for a while. A socket that is closed over unread bytes
@@ -175,9 +167,9 @@ impl Guarded {
     /// Tells the client of a WebSocket that was cut why it ends. A client that takes no bytes now is
     /// told nothing.
     fn take_leave(&mut self, context: &mut Context<'_>) {
-        if self.clock.takes_leave() {
+        if self.line.clock.takes_leave() {
             self.held.extend_from_slice(&frames::CLOSE);
-            self.clock.leave_unread();
+            self.line.clock.leave_unread();
             let _ = self.send(context);
         }
     }
@@ -190,7 +182,7 @@ impl Guarded {
         judge: impl Fn(&Clock, Instant, &Waker) -> Result<Instant, Overdue>,
     ) -> Poll<io::Result<T>> {
         loop {
-            match judge(&self.clock, Instant::now(), context.waker()) {
+            match judge(&self.line.clock, Instant::now(), context.waker()) {
                 Err(_) => {
                     self.take_leave(context);
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -204,10 +196,11 @@ impl Guarded {
 /// A timer that is armed late and re-armed seldom: one that goes off too early is set again, one
 /// that would go off too late is moved.
 #[derive(Debug, Default)]
-struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
-    fn poll(&mut self, context: &mut Context<'_>, until: Instant) -> Poll<()> {
+    /// Sleeps until then.
+    pub fn poll(&mut self, context: &mut Context<'_>, until: Instant) -> Poll<()> {
         let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until.into())));
         if sleep.deadline().into_std() > until || sleep.is_elapsed() {
             sleep.as_mut().reset(until.into());
@@ -224,7 +217,7 @@ impl AsyncRead for Guarded {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        let read = if this.clock.is_whole() {
+        let read = if this.line.clock.is_whole() {
             this.look_ahead(context)
         } else {
             this.take(context, buffer)
@@ -242,9 +235,9 @@ impl AsyncRead for Guarded {
             Poll::Ready(outcome) => {
                 let bytes = buffer.filled().get(before..).unwrap_or_default();
                 if !bytes.is_empty() {
-                    match this.clock.received(Instant::now) {
-                        Phase::Idle => this.line.begin(bytes),
-                        Phase::Header => this.line.go_on(bytes),
+                    match this.line.clock.received(Instant::now) {
+                        Phase::Idle => this.request_line.begin(bytes),
+                        Phase::Header => this.request_line.go_on(bytes),
                         Phase::Body | Phase::Relay | Phase::Response => {}
                     }
                 }
@@ -265,7 +258,7 @@ impl AsyncWrite for Guarded {
             Poll::Pending => this.sleep(context, Clock::blocked),
             Poll::Ready(outcome) => {
                 let taken = *outcome.as_ref().unwrap_or(&0);
-                this.clock.sent(bytes.get(..taken).unwrap_or_default());
+                this.line.clock.sent(bytes.get(..taken).unwrap_or_default());
                 Poll::Ready(outcome)
             }
         }
@@ -276,7 +269,7 @@ impl AsyncWrite for Guarded {
         match this.send(context) {
             Poll::Pending => this.sleep(context, Clock::blocked),
             Poll::Ready(outcome) => {
-                this.clock.sent(&[]);
+                this.line.clock.sent(&[]);
                 Poll::Ready(outcome)
             }
         }
@@ -288,7 +281,7 @@ impl AsyncWrite for Guarded {
             ready!(this.send(context))?;
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
         }
-        if this.clock.is_unread() {
+        if this.line.clock.is_unread() {
             ready!(this.linger(context));
         }
         Poll::Ready(Ok(()))

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use pingora::{Error, proxy::Session};
+use pingora::{Error, ErrorSource, ErrorType, RetryType, proxy::Session};
 
 use super::{
     exchange::{Admitted, Exchange},
@@ -16,6 +16,17 @@ use crate::{
     model::Timestamp,
     policy::upstream::{Balance, HashBy, Retries, Target},
 };
+
+/// How often a request is sent again that an upstream says it did not look at.
+const MOST_UNPROCESSED: u32 = 2;
+
+/// Whether an upstream that speaks HTTP/2 says that it did not look at the request (RFC 9113, section
+/// 8.7): it refused the stream, or was leaving.
+fn is_unprocessed(error: &Error) -> bool {
+    *error.esource() == ErrorSource::Upstream
+        && *error.etype() == ErrorType::H2Error
+        && matches!(error.retry, RetryType::Decided(true))
+}
 
 /// Where a request is, and where it was.
 #[derive(Debug, Default)]
@@ -31,6 +42,8 @@ pub(super) struct Journey {
     retries: u32,
     /// Whether the answer that is there is given up for another try.
     again: bool,
+    /// How often an upstream said that it had not looked at it.
+    unprocessed: u32,
 }
 
 impl Journey {
@@ -135,6 +148,9 @@ impl Exchange {
 
     /// The connection broke, or its answer was given up. Whether the request is sent once more.
     pub fn tries_again(&mut self, session: &Session, error: &mut Error, reused: bool) -> bool {
+        if is_unprocessed(error) {
+            return self.goes_out_once_more(session);
+        }
         if !self.can_repeat(session) {
             return false;
         }
@@ -149,6 +165,17 @@ impl Exchange {
         let wanted = self.retries().is_some_and(|retries| retries.on_connect);
         let unanswered = self.leave().is_some_and(|admitted| admitted.status.is_none());
         wanted && unanswered && self.afford_retry(session)
+    }
+
+    /// Nobody looked at the request, so whatever its method is it may be sent again, by another
+    /// connection.
+    fn goes_out_once_more(&mut self, session: &Session) -> bool {
+        let lost = session.as_ref().retry_buffer_truncated()
+            || session.response_written().is_some()
+            || self.is_overdue();
+        let Some(admitted) = self.on_its_way() else { return false };
+        admitted.journey.unprocessed += 1;
+        !lost && admitted.journey.unprocessed <= MOST_UNPROCESSED
     }
 
     fn retries(&self) -> Option<&Retries> {

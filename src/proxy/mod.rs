@@ -12,10 +12,12 @@ mod facts;
 mod frames;
 pub(crate) mod framing;
 mod guarded;
+mod http2;
 mod journey;
 mod lease;
 pub mod listen;
 mod onward;
+mod opening;
 mod patient;
 mod peer;
 mod progress;
@@ -114,6 +116,11 @@ impl Phases {
     async fn go_on(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
         let websocket = exchange.head.as_ref().is_some_and(|head| head.websocket);
         onward::settle_connection(session.req_header_mut(), websocket)?;
+        if let Err(denial) = exchange.judge_protocol(session.req_header()) {
+            reply::refuse(session, exchange, &denial, Connection::Keep).await?;
+            return Ok(true);
+        }
+        exchange.begin_call();
         let forwarding = exchange.leave().and_then(exchange::Admitted::forwarding);
         if forwarding.is_none_or(|forwarding| forwarding.upstream.service != Service::Echo) {
             return Ok(false);
@@ -136,7 +143,7 @@ impl ProxyHttp for Phases {
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
-        exchange.clock = connection::of(session).map(|guarded| guarded.clock().clone());
+        exchange.clock = connection::line(session, |line| line.clock.clone());
         // HTTP/1.0 knows no interim answers (RFC 9110, section 15.2).
         let is_old = session.req_header().version == Version::HTTP_10;
         session.set_ignore_info_resp(is_old);
@@ -189,11 +196,16 @@ impl ProxyHttp for Phases {
 
     async fn upstream_request_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         header: &mut RequestHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        exchange.onward(header)
+        exchange.onward(session.req_header(), header)?;
+        // Nobody says so once more when a request without a body goes out by HTTP/2.
+        if header.version == Version::HTTP_2 && session.is_body_empty() {
+            exchange.wait_for_response(session);
+        }
+        Ok(())
     }
 
     async fn request_body_filter(
@@ -288,6 +300,9 @@ impl ProxyHttp for Phases {
             }
             Failure::Cut(reason) => {
                 exchange.reason = reason;
+                if exchange.call {
+                    reply::end_call(session, exchange).await;
+                }
                 // What is left to be said is written on the way.
                 session.shutdown().await;
                 0
@@ -300,6 +315,9 @@ impl ProxyHttp for Phases {
                     tracing::debug!(error = %error, "a request failed");
                     // Fails only if the client is gone, and then nobody is left to be told.
                     let _ = reply::tell(session, exchange, &denial, Connection::Close).await;
+                    session.shutdown().await;
+                } else if session.as_downstream().is_custom() {
+                    // A stream of HTTP/2 that ends early must not look as if it were whole.
                     session.shutdown().await;
                 }
                 denial.problem().status.as_u16()

@@ -2,7 +2,7 @@
 //! echo answers from the same.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, StatusCode, header, response};
+use http::{HeaderMap, HeaderName, StatusCode, Version, header, response};
 use pingora::{
     Result,
     http::{RequestHeader, ResponseHeader},
@@ -61,11 +61,23 @@ pub(super) fn request(
         None => {}
     }
     // Of several targets the plan could not know which it would be. And HTTP/1.0 need not say whom
-    // it asks; HTTP/1.1, which goes upstream, must.
-    if let Some(target) = target
-        && (upstream.host == HostHeader::Target || !header.headers.contains_key(header::HOST))
-    {
-        header.insert_header(header::HOST, target.authority.as_str())?;
+    // it asks, HTTP/2 says it elsewhere; what goes upstream must.
+    let preserved = Some(head.host()).filter(|host| !host.is_empty());
+    let own = target.map(|target| target.authority.as_str());
+    let host = match upstream.host {
+        HostHeader::Target => own,
+        _ if header.headers.contains_key(header::HOST) => None,
+        _ => preserved.or(own),
+    };
+    host.map_or(Ok(()), |host| header.insert_header(header::HOST, host))
+}
+
+/// Says that trailers are understood where the client did, by HTTP/2 all the way (RFC 9110, section
+/// 10.1.4): some servers of gRPC answer nobody else.
+pub(super) fn keep_te(received: &RequestHeader, header: &mut RequestHeader) -> Result<()> {
+    let both = received.version == Version::HTTP_2 && header.version == Version::HTTP_2;
+    if both && received.headers.contains_key(header::TE) {
+        return header.insert_header(header::TE, "trailers");
     }
     Ok(())
 }

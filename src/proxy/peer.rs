@@ -5,12 +5,12 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 use parking_lot::RwLock;
 use pingora::{
     protocols::{TcpKeepalive, tls::CaType},
-    upstreams::peer::HttpPeer,
+    upstreams::peer::{HttpPeer, PeerOptions},
     utils::tls::{CertKey, WrappedX509, parse_x509},
 };
 
 use super::patient::Patience;
-use crate::policy::upstream::{Target, Timeouts, Upstream, UpstreamTls};
+use crate::policy::upstream::{Protocol, Target, Timeouts, Upstream, UpstreamTls};
 
 /// How long an upstream's connection is kept without a request: shorter than the five seconds
 /// after which common application servers close theirs, so that none is closed under a request.
@@ -100,7 +100,30 @@ pub(super) fn at(
     options.write_timeout = Some(timeouts.response);
     options.idle_timeout = Some(KEPT);
     options.tcp_keepalive = Some(keepalive(stalled));
+    if upstream.protocol == Protocol::Http2 {
+        speak_http2(options);
+    }
     peer
+}
+
+/// Requests that share a connection to an upstream.
+const SHARING: usize = 100;
+
+/// Bytes of an answer that an upstream may send ahead of what its client takes, and of all answers of a
+/// connection: so much that no client which takes nothing keeps the others from theirs.
+const WINDOW: u32 = 128 << 10;
+const ALL_WINDOWS: u32 = 16 << 20;
+
+/// How long such a connection is kept without a request: its end is announced, and what it takes with
+/// it is sent again.
+const KEPT_HTTP2: Duration = Duration::from_secs(60);
+
+fn speak_http2(options: &mut PeerOptions) {
+    options.set_http_version(2, 2);
+    options.max_h2_streams = SHARING;
+    options.h2_stream_window_size = Some(WINDOW);
+    options.h2_connection_window_size = Some(ALL_WINDOWS);
+    options.idle_timeout = Some(KEPT_HTTP2);
 }
 
 /// The same for the handshake of a WebSocket: a connection of its own, made with patience.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::{StatusCode, header};
+use http::{StatusCode, Version, header};
 use pingora::{
     Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     observe::metrics::Outcome,
-    policy::{Denial, rules::StreamTerms},
+    policy::{Denial, grpc, rules::StreamTerms, upstream::Protocol},
 };
 
 impl Exchange {
@@ -56,8 +56,38 @@ impl Exchange {
         if self.head.as_ref().is_some_and(alone) { Rest::Nothing } else { Rest::Something }
     }
 
+    /// Whether the upstream can take it, told apart from what the policy allows.
+    ///
+    /// # Errors
+    /// Its protocol cannot carry the request.
+    pub fn judge_protocol(&self, received: &RequestHeader) -> std::result::Result<(), Denial> {
+        let upstream = self.leave().and_then(Admitted::forwarding).map(|one| &one.upstream);
+        let protocol = upstream.map_or(Protocol::Http1, |upstream| upstream.protocol);
+        let websocket = self.head.as_ref().is_some_and(|head| head.websocket);
+        if websocket && protocol == Protocol::Http2 {
+            return Err(Denial::BadRequest { why: "a WebSocket needs an upstream of HTTP/1.1" });
+        }
+        let carried = self.call && protocol == Protocol::Http2;
+        if grpc::is_call(&received.headers) && !carried {
+            return Err(Denial::BadRequest { why: "gRPC needs HTTP/2 on both sides" });
+        }
+        Ok(())
+    }
+
+    /// A call of gRPC may be silent for longer than the sending of a body, and lasts no longer than the
+    /// credential that opened it.
+    pub fn begin_call(&mut self) {
+        if !self.call {
+            return;
+        }
+        let Some(forwarding) = self.leave().and_then(Admitted::forwarding) else { return };
+        let terms = forwarding.streams;
+        self.wait(Phase::Body, terms.idle);
+        self.lease(terms, false);
+    }
+
     /// Turns the received header into the one that goes upstream.
-    pub fn onward(&mut self, header: &mut RequestHeader) -> Result<()> {
+    pub fn onward(&mut self, received: &RequestHeader, header: &mut RequestHeader) -> Result<()> {
         let (Stage::Admitted(admitted), Some(head)) = (&self.stage, &self.head) else {
             return Err(Error::explain(ErrorType::InternalError, "no permit"));
         };
@@ -65,13 +95,21 @@ impl Exchange {
             return Err(Error::explain(ErrorType::InternalError, "a permit for no upstream"));
         };
         let target = admitted.target();
-        onward::request(header, head, &admitted.permit, &forwarding.upstream, target)
+        if forwarding.upstream.protocol == Protocol::Http2 && header.version != Version::HTTP_2 {
+            let error = Error::explain(ErrorType::InvalidH2, "it speaks no HTTP/2");
+            return Err(error.into_up());
+        }
+        onward::request(header, head, &admitted.permit, &forwarding.upstream, target)?;
+        onward::keep_te(received, header)
     }
 
     /// Bytes that the body may have.
     pub fn body_limit(&self) -> u64 {
-        let forwarding = self.leave().and_then(Admitted::forwarding);
-        forwarding.map_or(0, |forwarding| forwarding.body_limit)
+        let Some(forwarding) = self.leave().and_then(Admitted::forwarding) else { return 0 };
+        if self.call {
+            return forwarding.call_limit.unwrap_or(u64::MAX);
+        }
+        forwarding.body_limit
     }
 
     /// Takes bytes of the body off what may come.
@@ -134,7 +172,9 @@ impl Exchange {
         admitted.took = admitted.sent.map(|sent| sent.elapsed());
         let Some(forwarding) = admitted.forwarding() else { return };
         let (idle, terms) = (forwarding.timeouts.idle, forwarding.streams);
-        if upgraded || is_event_stream(head) {
+        if self.call {
+            self.wait(Phase::Relay, terms.idle);
+        } else if upgraded || is_event_stream(head) {
             self.wait(Phase::Relay, terms.idle);
             self.lease(terms, upgraded);
         } else {

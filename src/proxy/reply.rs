@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use http::{StatusCode, header};
-use pingora::{Result, http::ResponseHeader, proxy::Session};
+use pingora::{Result, http::ResponseHeader, protocols::http::HttpTask, proxy::Session};
 
 use super::{
     exchange::{Exchange, is_bodiless},
     framing::Body,
     onward,
 };
-use crate::policy::{Denial, decision::Reply};
+use crate::policy::{Denial, decision::Reply, grpc};
 
 /// A body up to this length is read and dropped after an answer, so that the connection can be
 /// used again.
@@ -48,11 +48,18 @@ pub(super) async fn send(
     for (name, value) in &reply.headers {
         header.append_header(onward::spelled(name), value.clone())?;
     }
-    if !matches!(status, 204 | 304) {
+    let trailers_only = exchange.call && reply.body.is_empty();
+    if !matches!(status, 204 | 304) && !trailers_only {
         header.insert_header(header::CONTENT_LENGTH, reply.body.len())?;
     }
     onward::response(&mut header, &exchange.response)?;
     let silent = reply.body.is_empty() || is_bodiless(&session.req_header().method, status);
+    if silent && session.as_downstream().is_custom() {
+        // In HTTP/2 the end stands in the frame of the header.
+        let task = HttpTask::Header(Box::new(header), true);
+        session.as_downstream_mut().response_duplex_vec(vec![task]).await?;
+        return Ok(());
+    }
     session.write_response_header(Box::new(header), silent).await?;
     if !silent {
         session.write_response_body(Some(reply.body.clone()), true).await?;
@@ -78,9 +85,24 @@ pub(super) async fn tell(
     denial: &Denial,
     connection: Connection,
 ) -> Result<()> {
-    let problem = denial.problem().pointing_to(|| exchange.resource_metadata());
+    let problem = denial.problem();
+    if exchange.call {
+        return send(session, exchange, &problem.trailers_only(), connection).await;
+    }
+    let problem = problem.pointing_to(|| exchange.resource_metadata());
     let reply = problem.reply(exchange.request_id.as_str());
     send(session, exchange, &reply, connection).await
+}
+
+/// Ends a call of gRPC whose credential is worth nothing any more. Fails only if the client is gone, and
+/// then nobody is left to be told.
+pub(super) async fn end_call(session: &mut Session, exchange: &mut Exchange) {
+    if session.response_written().is_none() {
+        let _ = send(session, exchange, &grpc::ended(), Connection::Keep).await;
+        return;
+    }
+    let trailers = grpc::ended().headers.into_iter().filter(|(name, _)| grpc::is_trailer(name));
+    let _ = session.write_response_trailers(trailers.collect()).await;
 }
 
 /// Lets the rest of a small body be read after the answer. Whoever waits for `100 Continue` sends

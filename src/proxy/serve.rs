@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use pingora::{
     apps::HttpServerApp as _,
-    protocols::l4::listener::Listener,
+    protocols::{ALPN, l4::listener::Listener},
     proxy::HttpProxy,
     server::{ShutdownWatch, configuration::ServerConf},
 };
@@ -14,7 +14,9 @@ use tokio::sync::{mpsc, watch};
 use super::{
     Phases,
     connection::{self, Handshake},
+    http2,
     listen::Bound,
+    opening::{self, Protocol},
     tls,
 };
 use crate::{
@@ -53,10 +55,11 @@ pub async fn serve(
     let proxy = Arc::new(proxy(&gateway));
     let (tell, told) = watch::channel(false);
     let (alive, mut gone) = mpsc::channel::<()>(1);
-    let listen = gateway.begun_with().listen.clone();
+    let (listen, http2) = (gateway.begun_with().listen.clone(), gateway.begun_with().http2);
     for (index, (bound, begun)) in sockets.into_iter().zip(listen).enumerate() {
         let door = Door {
             security: Security { index, begun },
+            http2,
             listener: tokio::net::TcpListener::from_std(bound.socket)?.into(),
             gauge: gateway.metrics().connections(&bound.address.to_string()),
             proxy: proxy.clone(),
@@ -116,6 +119,8 @@ fn proxy(gateway: &Arc<Gateway>) -> HttpProxy<Phases> {
 struct Door {
     listener: Listener,
     security: Security,
+    /// Whether clients may speak HTTP/2.
+    http2: bool,
     gauge: IntGauge,
     proxy: Arc<HttpProxy<Phases>>,
     gateway: Arc<Gateway>,
@@ -152,19 +157,42 @@ impl Door {
         let held = (Open::new(&self.gauge), self.alive.clone());
         let (proxy, gateway) = (self.proxy.clone(), self.gateway.clone());
         let mut stop = self.stop.clone();
+        let http2 = self.http2;
         let Some(terms) = self.security.terms(&gateway.snapshot()) else {
             tokio::spawn(async move {
-                connection::serve(Box::new(stream), proxy, gateway, stop, None).await;
+                let protocol = match http2 {
+                    false => Some(Protocol::Http1),
+                    true => {
+                        let snapshot = gateway.snapshot();
+                        let limits = snapshot.limits();
+                        let (idle, header) = (limits.idle_timeout, limits.header_timeout);
+                        drop(snapshot);
+                        opening::protocol(&mut stream, idle, header, &mut stop).await
+                    }
+                };
+                match protocol {
+                    Some(Protocol::Http1) => {
+                        connection::serve(Box::new(stream), proxy, gateway, stop, None).await;
+                    }
+                    Some(Protocol::Http2) => {
+                        http2::serve(Box::new(stream), proxy, gateway, stop, None).await;
+                    }
+                    None => {}
+                }
                 drop(held);
             });
             return;
         };
         tokio::spawn(async move {
             let limit = gateway.snapshot().limits().header_timeout;
-            if let Some(stream) = tls::accept(stream, &terms, limit, &mut stop).await {
-                let handshake =
-                    Handshake { asks_client: terms.asks_clients, certificate: tls::shown(&stream) };
-                connection::serve(stream, proxy, gateway, stop, Some(handshake)).await;
+            let config = terms.config(http2);
+            if let Some(stream) = tls::accept(stream, config, limit, &mut stop).await {
+                let handshake = Some(Arc::new(Handshake::of(&stream, terms.asks_clients)));
+                if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+                    http2::serve(stream, proxy, gateway, stop, handshake).await;
+                } else {
+                    connection::serve(stream, proxy, gateway, stop, handshake).await;
+                }
             }
             drop(held);
         });

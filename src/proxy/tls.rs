@@ -7,8 +7,10 @@ use pingora::{
     protocols::{Stream, l4, tls::TlsRef},
     server::ShutdownWatch,
 };
+use rustls::ServerConfig;
 
-use crate::{compile::TlsTerms, policy::authn::ClientCertificate};
+use super::opening::stopped;
+use crate::policy::authn::ClientCertificate;
 
 /// How much longer a handshake may take once the gateway has been told to stop.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -16,16 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Does the handshake; none if it fails, takes too long, or the gateway stops meanwhile.
 pub(super) async fn accept(
     stream: l4::stream::Stream,
-    terms: &TlsTerms,
+    config: Arc<ServerConfig>,
     limit: Duration,
     stop: &mut ShutdownWatch,
 ) -> Option<Stream> {
-    let acceptor = Acceptor::from_server_config(terms.config.clone());
+    let acceptor = Acceptor::from_server_config(config);
     let stopped = async {
-        // Without anybody to stop it, it goes on.
-        if stop.wait_for(|stopped| *stopped).await.is_err() {
-            std::future::pending().await
-        }
+        stopped(stop).await;
         tokio::time::sleep(PATIENCE).await;
     };
     tokio::select! {

@@ -109,6 +109,7 @@ impl Ground<'_> {
             headers: headers?,
             credentials: if keep { Credentials::Keep } else { Credentials::Strip },
             body_limit: limit.0,
+            call_limit: route.request.body_limit.map(|limit| limit.0),
             timeouts: upstreams::timeouts(order),
             streams: streams::terms(&route.streams, &config.defaults.streams),
         };

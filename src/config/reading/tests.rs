@@ -319,10 +319,8 @@ routes: [{ match: { path: / }, security_headers: false, cors: false, rate_limit:
 fn what_a_later_version_brings_is_refused_by_name() {
     for text in [
         "server: { listen: { address: 127.0.0.1:1, proxy_protocol: true } }",
-        "server: { http2: false }",
         "server: { limits: { connections: 5 } }",
         "tracing: { sample: 1 }",
-        "upstreams: { app: { targets: [http://a], protocol: http2 } }",
         "routes: [{ match: { path: / }, auth: [forward_auth:legacy] }]",
         "defaults: { auth: { optional: [introspection:a] } }",
     ] {

@@ -137,10 +137,15 @@ async fn a_swapped_symlink_is_noticed() {
 async fn keys_that_need_a_restart_are_named() {
     let address = saying("one").await;
     let gateway = run(&leading_to(address)).await;
-    let changed = leading_to(address)
-        .replace("server: { listen: 127.0.0.1:0 }", "server: { listen: 127.0.0.1:1, workers: 3 }");
+    let changed = leading_to(address).replace(
+        "server: { listen: 127.0.0.1:0 }",
+        "server: { listen: 127.0.0.1:1, workers: 3, http2: false }",
+    );
     std::fs::write(&gateway.file, changed).unwrap();
     let answer = gateway.ask_admin(&plain("POST", "/api/v1/reload")).await.json();
-    assert_eq!(answer["restart_needed"], serde_json::json!(["server.listen", "server.workers"]));
+    assert_eq!(
+        answer["restart_needed"],
+        serde_json::json!(["server.listen", "server.http2", "server.workers"])
+    );
     assert_eq!(says(&gateway).await, "one");
 }

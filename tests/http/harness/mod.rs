@@ -5,6 +5,7 @@
 
 mod answer;
 mod app;
+pub mod frames;
 mod gateway;
 mod raw;
 mod recorder;
@@ -14,7 +15,7 @@ mod tls;
 use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Call};
-pub use app::{App, ask, node, root};
+pub use app::{App, ask, node, root, tool};
 pub use gateway::{Gateway, PORTS, Setting};
 pub use raw::Raw;
 pub use recorder::{After, Recorder};

@@ -69,6 +69,12 @@ impl Raw {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// Does not wait long for the other side to take what it is offered.
+    pub fn give_up_soon(&mut self) {
+        let soon = std::time::Duration::from_millis(500);
+        self.stream.socket().set_write_timeout(Some(soon)).unwrap();
+    }
+
     /// The same connection once more, to send while the answer is waited for.
     pub fn other(&self) -> Self {
         Self::over(self.stream.socket().try_clone().unwrap())
@@ -132,6 +138,14 @@ impl Raw {
             assert!(more, "closed {} bytes before the end", length - self.waiting.len());
         }
         self.take(length)
+    }
+
+    /// So many bytes; none if the other side closes before.
+    pub fn try_exactly(&mut self, length: usize) -> Option<Vec<u8>> {
+        while self.waiting.len() < length {
+            self.fill().then_some(())?;
+        }
+        Some(self.take(length))
     }
 
     /// Everything until the other side closes.

@@ -159,11 +159,13 @@ impl Secured {
 pub struct Guest<'a> {
     pub authority: &'a Authority,
     pub identity: Option<&'a Identity>,
+    /// The protocols that it offers (ALPN).
+    pub alpn: &'a [&'a str],
 }
 
 impl<'a> Guest<'a> {
     pub fn of(authority: &'a Authority) -> Self {
-        Self { authority, identity: None }
+        Self { authority, identity: None, alpn: &[] }
     }
 
     /// Connects, and sends and reads nothing but the handshake.
@@ -175,7 +177,7 @@ impl<'a> Guest<'a> {
         let builder = ClientConfig::builder_with_provider(provider);
         let builder = builder.with_safe_default_protocol_versions().unwrap();
         let builder = builder.with_root_certificates(roots);
-        let config = match self.identity {
+        let mut config = match self.identity {
             None => builder.with_no_client_auth(),
             Some(Identity { cert, key }) => {
                 let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
@@ -183,6 +185,7 @@ impl<'a> Guest<'a> {
                 builder.with_client_auth_cert(vec![cert], key).unwrap()
             }
         };
+        config.alpn_protocols = self.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let connection = ClientConnection::new(Arc::new(config), name).unwrap();
         let socket = TcpStream::connect_timeout(&address, PATIENCE)?;

@@ -1,16 +1,19 @@
 //! Streams that end with the credential that opened them: by its time, or because it was taken back.
 
-use std::io::Write as _;
+use std::{io::Write as _, thread};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{FILE_KEY, SQLITE, made, on_both, told};
-use crate::harness::{After, Answer, App, Gateway, Raw, Recorder, Setting, Socket, eventually};
+use crate::harness::{
+    After, Answer, App, Gateway, Raw, Recorder, Setting, Socket, ask, eventually,
+};
 
 on_both! {
     a_websocket_ends_when_its_key_is_revoked
     a_websocket_ends_when_its_token_or_its_user_is_taken_back
     an_event_stream_ends_when_its_key_is_revoked
+    a_call_ends_when_its_key_is_revoked
 }
 
 /// A gateway with a store, in front of an application that echoes and counts.
@@ -157,4 +160,51 @@ fn a_websocket_is_not_told_why_it_ends_in_the_middle_of_a_frame() {
     raw.until(PART);
     told(&gateway, &["key", "revoke", "ci"], "");
     assert_eq!(raw.rest(), b"");
+}
+
+/// In front of a service of gRPC.
+const CALLS: &str = r#"
+store: '@STORE@'
+upstreams: { app: { targets: ['@APP@'], protocol: http2 } }
+authentication: { api_keys: { header: X-API-Key }, failure_limit: false }
+token: { path: /auth/token, secret: the-secret-of-the-gateway-itself-for-tests, login_limit: false, access_ttl: 8s }
+defaults: { streams: { grace: 0s } }
+routes: [{ name: calls, match: { path: '/test.Echo/**' }, upstream: app, auth: [jwt, api_key] }]
+"#;
+
+fn a_call_ends_when_its_key_is_revoked(store: &str) {
+    let app = App::shared("grpc_service", &[]);
+    let gateway = Gateway::with(CALLS).put("STORE", store).put("APP", &app.url()).start();
+    let key = made(&gateway, &["ci"]);
+    let ended = calls_that_last(&gateway, "x-api-key", &key, || {
+        told(&gateway, &["key", "revoke", "ci"], "");
+    });
+    assert_eq!(ended, [16, 16]);
+    wait_for_reason(&gateway, "calls", "revoked");
+}
+
+#[test]
+fn a_call_ends_with_its_token() {
+    let app = App::shared("grpc_service", &[]);
+    let gateway = Gateway::with(CALLS).put("STORE", SQLITE).put("APP", &app.url()).start();
+    let bearer = format!("Bearer {}", token(&gateway));
+    assert_eq!(calls_that_last(&gateway, "authorization", &bearer, || {}), [16, 16]);
+    wait_for_reason(&gateway, "calls", "expired");
+}
+
+/// How two calls end that would last for ever, once this has happened: one that has had an answer, and one that has not.
+fn calls_that_last(gateway: &Gateway, name: &str, value: &str, happens: impl FnOnce()) -> Vec<u64> {
+    let target = gateway.address().to_string();
+    let call = |requests: &[&str]| {
+        let call = json!({"method": "/test.Echo/Bidi", "kind": "stream_stream", "requests": requests,
+                          "metadata": [[name, value]], "held": true});
+        let asked = json!({"target": target, "calls": [call]});
+        thread::spawn(move || ask("grpc_client", &asked)[0]["code"].as_u64().unwrap())
+    };
+    let calls = [call(&["one"]), call(&[])];
+    eventually("both calls", || {
+        (gateway.metric("portcullis_requests_in_flight") >= 2.0).then_some(())
+    });
+    happens();
+    calls.map(|call| call.join().unwrap()).to_vec()
 }

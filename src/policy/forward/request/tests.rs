@@ -47,6 +47,7 @@ fn forwarding(headers: HeaderTerms) -> Forwarding {
         upstream: Arc::new(Upstream {
             name: "app".into(),
             service: Service::Echo,
+            protocol: Default::default(),
             host: HostHeader::Preserve,
             distinguishes: Distinguishes::default(),
             timeouts: Timeouts::default(),
@@ -61,6 +62,7 @@ fn forwarding(headers: HeaderTerms) -> Forwarding {
         headers,
         credentials: Credentials::Strip,
         body_limit: 1 << 20,
+        call_limit: None,
         timeouts: Timeouts {
             connect: Duration::from_secs(1),
             response: Duration::from_secs(1),
