@@ -316,7 +316,18 @@ fn plain(name: UpstreamName, service: Service) -> Upstream {
 }
 
 fn protocol(settings: &UpstreamSettings, at: Site<'_>, faults: &mut Faults) -> Protocol {
+    let asks_by_grpc =
+        settings.health_check.as_ref().is_some_and(|check| check.kind == ProbeKind::Grpc);
     if !matches!(settings.protocol, Some(WrittenProtocol::Http2)) {
+        if asks_by_grpc {
+            faults
+                .fault(
+                    codes::CONTRADICTION,
+                    at.key("health_check").key("type"),
+                    "gRPC needs HTTP/2, and nothing else than HTTP/1.1 is spoken to the targets",
+                )
+                .help("add `protocol: http2` to the upstream, or check by `http` or `tcp`");
+        }
         return Protocol::Http1;
     }
     if settings.builtin.is_some() {
@@ -327,15 +338,6 @@ fn protocol(settings: &UpstreamSettings, at: Site<'_>, faults: &mut Faults) -> P
                 "nothing is sent to a built-in service",
             )
             .help("remove the key");
-    }
-    if settings.health_check.as_ref().is_some_and(|check| check.kind == ProbeKind::Http) {
-        faults
-            .fault(
-                codes::CONTRADICTION,
-                at.key("health_check"),
-                "this check asks by HTTP/1.1, and the targets speak HTTP/2",
-            )
-            .help("write `type: tcp`");
     }
     Protocol::Http2
 }

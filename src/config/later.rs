@@ -5,8 +5,6 @@
 enum Later {
     /// A key.
     Key,
-    /// A word.
-    Word(&'static str),
 }
 
 /// Paths of keys, without indexes; `*` is any key of a map.
@@ -21,7 +19,6 @@ const LATER: &[(&str, Later)] = &[
     ("server.upgrade_socket", Later::Key),
     ("shared_state", Later::Key),
     ("tracing", Later::Key),
-    ("upstreams.*.health_check.type", Later::Word("grpc")),
     ("upstreams.*.limits", Later::Key),
     ("upstreams.*.slow_start", Later::Key),
 ];
@@ -29,12 +26,6 @@ const LATER: &[(&str, Later)] = &[
 /// Whether a later version knows this key.
 pub(super) fn brings_key(path: &[&str]) -> bool {
     LATER.iter().any(|(pattern, later)| matches!(later, Later::Key) && fits(pattern, path))
-}
-
-/// Whether a later version takes this word here.
-pub(super) fn brings_word(path: &[&str], text: &str) -> bool {
-    let is_word = |later: &Later| matches!(later, Later::Word(word) if *word == text);
-    LATER.iter().any(|(pattern, later)| is_word(later) && fits(pattern, path))
 }
 
 fn fits(pattern: &str, path: &[&str]) -> bool {
@@ -52,6 +43,5 @@ mod tests {
         assert!(brings_key(&["upstreams", "app", "limits"]));
         assert!(!brings_key(&["upstreams", "limits"]));
         assert!(!brings_key(&["upstreams", "app", "timeouts"]));
-        assert!(brings_word(&["upstreams", "app", "health_check", "type"], "grpc"));
     }
 }

@@ -106,7 +106,7 @@ pub struct HashBalance {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HealthCheck {
-    /// What is asked for: an answer by HTTP, or a connection.
+    /// What is asked for: an answer by HTTP or gRPC, or a connection.
     #[serde(rename = "type")]
     pub kind: ProbeKind,
     /// Path and query of the request. Default: `/`.
@@ -143,6 +143,8 @@ impl Default for HealthCheck {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProbeKind {
+    /// An answer to the health checking protocol of gRPC, which only upstreams of HTTP/2 give.
+    Grpc,
     /// An answer to `GET`.
     Http,
     /// A connection.

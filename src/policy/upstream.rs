@@ -144,6 +144,8 @@ pub struct HealthCheck {
 /// What a health check asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
+    /// The word of a gRPC service that it serves.
+    Grpc,
     /// An answer to `GET` with one of these statuses.
     Http {
         /// Path and query.

@@ -271,6 +271,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn trailers_are_understood_upstream_where_http_2_is_spoken_all_the_way() {
+        let header = |version, te: &str| {
+            let mut header = RequestHeader::build("POST", b"/", None).unwrap();
+            header.set_version(version);
+            if !te.is_empty() {
+                header.insert_header(header::TE, te).unwrap();
+            }
+            header
+        };
+        for (received, te, sent, kept) in [
+            (Version::HTTP_2, "trailers", Version::HTTP_2, true),
+            (Version::HTTP_2, "", Version::HTTP_2, false),
+            (Version::HTTP_11, "trailers", Version::HTTP_2, false),
+            (Version::HTTP_2, "trailers", Version::HTTP_11, false),
+        ] {
+            let mut onward = header(sent, "");
+            keep_te(&header(received, te), &mut onward).unwrap();
+            assert_eq!(onward.headers.contains_key(header::TE), kept, "{received:?} {te} {sent:?}");
+        }
+    }
+
     fn wire(header: &ResponseHeader) -> Vec<u8> {
         let mut wire = Vec::new();
         header.header_to_h1_wire(&mut wire);

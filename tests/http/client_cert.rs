@@ -2,7 +2,10 @@
 
 use rcgen::{CertificateParams, DnType, SanType};
 
-use crate::harness::{Answer, Authority, Gateway, Guest, Identity, Recorder, Setting, eventually};
+use crate::harness::{
+    Answer, Authority, Gateway, Guest, Identity, Recorder, Setting, eventually,
+    frames::{END_STREAM, Frames, get},
+};
 
 const YAML: &str = "
 version: 1
@@ -121,4 +124,21 @@ fn a_certificate_that_ends_while_its_connection_is_kept_counts_no_longer() {
     });
     answer.refused(403, "invalid_credentials");
     gateway.wait_for_log("the reason", |line| line["reason"] == "expired");
+}
+
+#[test]
+fn a_certificate_is_a_principal_by_http_2_as_well() {
+    let world = World::new();
+    let robot = world.clients.issue(&["spiffe://example.com/robot"]);
+    let gateway = world.setting("san_uri").start();
+    for (identity, status) in [(Some(&robot), 200), (None, 403)] {
+        let guest = Guest { identity, alpn: &["h2"], ..Guest::of(&world.servers) };
+        let secure = guest.connect(gateway.address(), "api.example.com").unwrap();
+        let mut frames = Frames::begin(secure.raw());
+        let mut fields = get("/all");
+        fields[2].1 = "api.example.com";
+        frames.header(1, END_STREAM, &fields);
+        assert_eq!(frames.outcome(1).status(), status);
+    }
+    assert_eq!(world.upstream.count(), 1);
 }

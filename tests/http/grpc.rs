@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::harness::{
-    App, Authority, Gateway, Raw, Recorder, ask,
+    App, Authority, Gateway, Raw, Recorder, ask, eventually,
     frames::{
         DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS, PREFACE, RESET, SETTINGS,
         block,
@@ -384,4 +384,43 @@ fn requests_share_a_connection_to_an_upstream() {
         ended += u32::from(frame.kind == DATA && frame.flags & END_STREAM != 0);
     }
     assert!(upstream.connections.load(Ordering::SeqCst) <= 5, "{:?}", upstream.connections);
+}
+
+#[test]
+fn a_service_that_says_it_does_not_serve_gets_no_calls() {
+    let app = App::start("grpc_service", &[]);
+    let yaml = "
+upstreams:
+  app: { targets: ['@APP@'], protocol: http2, health_check: { type: grpc, interval: 50ms, timeout: 10s, unhealthy_after: 1, healthy_after: 1 } }
+  other: { targets: ['@APP@'], protocol: http2 }
+  page: { targets: ['http://@PAGE@'], protocol: http2, health_check: { path: /, interval: 50ms, timeout: 10s, expect: [404] } }
+routes:
+  - { name: calls, match: { path: '/test.Echo/**' }, upstream: app, auth: none }
+  - { name: rest, match: { path: /test.Echo/Rest }, upstream: other, auth: none }
+  - { name: page, match: { path: /page }, upstream: page, auth: none }
+";
+    // A gateway without a route for it answers 404, by HTTP/2.
+    let behind = Gateway::with("upstreams: { app: { builtin: echo } }\nroutes: [{ match: { path: /page }, upstream: app, auth: none }]\n").start();
+    let page = behind.address().to_string();
+    let gateway = Gateway::with(yaml).put("APP", &app.url()).put("PAGE", &page).start();
+    let serving = |serves: bool| {
+        let request = json!({"serving": serves}).to_string();
+        let ran = calls(&gateway, &[call("/test.Echo/Rest", "unary_unary", &[&request], &[])]);
+        assert_eq!(ran[0]["code"], 0, "{}", ran[0]);
+        let series =
+            format!("portcullis_upstream_healthy{{target=\"{}\",upstream=\"app\"}}", app.address());
+        let value = f64::from(u8::from(serves));
+        eventually("health", || (gateway.metric(&series) == value).then_some(()));
+        calls(&gateway, &[call("/test.Echo/Unary", "unary_unary", &["a"], &[])])[0]["code"].clone()
+    };
+    assert_eq!(serving(true), 0);
+    assert_eq!(serving(false), 14);
+    gateway.wait_for_log("why", |line| {
+        line["event"] == "target_unhealthy" && line["why"] == "it says that it does not serve"
+    });
+    assert_eq!(serving(true), 0);
+    behind.wait_for_log("a question by HTTP/2", |line| {
+        line["path"] == "/" && line["protocol"] == "HTTP/2" && line["status"] == 404
+    });
+    gateway.get("/page").send().ok();
 }

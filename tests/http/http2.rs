@@ -10,13 +10,14 @@ use std::{
 use rcgen::DnType;
 
 use crate::harness::{
-    After, Authority, Gateway, Guest, PATIENCE, Recorder,
+    After, App, Authority, Gateway, Guest, PATIENCE, Recorder,
     frames::{
         CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, Outcome, PING,
         SETTINGS, block, get,
     },
     tool,
 };
+use crate::people::{BOB, PEOPLE};
 
 const YAML: &str = "
 version: 1
@@ -491,6 +492,31 @@ fn a_silent_client_does_not_hold_a_stream_or_a_connection() {
     while frames.next().is_some() {}
     let mut raw = gateway.raw();
     raw.send(&b"PRI * HTTP/2.0\r\n"[..]).closed();
+}
+
+#[test]
+fn events_come_one_by_one_and_forms_are_read() {
+    let app = App::start("streams", &[]);
+    let yaml = format!(
+        "{PEOPLE}upstreams: {{ app: '@APP@' }}\nroutes: [{{ name: all, match: {{ path: '/**' }}, upstream: app, auth: none }}]\n"
+    );
+    let gateway = Gateway::with(&yaml).put("APP", &app.url()).start();
+    let mut frames = Frames::connect(gateway.address());
+    frames.get(1, "/events");
+    let data = |frames: &mut Frames| loop {
+        let frame = frames.next().unwrap();
+        if frame.kind == DATA {
+            return String::from_utf8(frame.payload).unwrap();
+        }
+    };
+    assert_eq!(data(&mut frames), ": open\n\n");
+    gateway.call("POST", "/events/next").body(r#"{"events": [1]}"#).send().ok();
+    assert_eq!(data(&mut frames), "data: 1\n\n");
+    // The gateway's own endpoints read a body, which their clients are told the end of.
+    let form = format!("grant_type=password&username={}&password={}", BOB.0, BOB.1);
+    let url = format!("http://{}/auth/token", gateway.address());
+    let said = curl(&["--http2-prior-knowledge", "--data", &form, &url]);
+    assert!(said.contains("access_token"), "{said}");
 }
 
 #[test]

@@ -87,13 +87,12 @@ fn health_check(written: &WrittenCheck, at: Site<'_>, faults: &mut Faults) -> He
         }
     }
     let probe = match written.kind {
+        ProbeKind::Grpc => {
+            judge_plain(written, "the health service of gRPC is asked without it", "grpc", at, faults);
+            Probe::Grpc
+        }
         ProbeKind::Tcp => {
-            let said = [(written.path.is_some(), "path"), (written.expect.is_some(), "expect")];
-            if let Some((_, key)) = said.into_iter().find(|(is_said, _)| *is_said) {
-                faults
-                    .fault(codes::CONTRADICTION, at.key(key), "a connection has no answer")
-                    .help("remove the key, or `type: tcp`");
-            }
+            judge_plain(written, "a connection has no answer", "tcp", at, faults);
             Probe::Tcp
         }
         ProbeKind::Http => Probe::Http {
@@ -110,6 +109,22 @@ fn health_check(written: &WrittenCheck, at: Site<'_>, faults: &mut Faults) -> He
         timeout: written.timeout.0,
         unhealthy_after: written.unhealthy_after,
         healthy_after: written.healthy_after,
+    }
+}
+
+/// Refuses what is said of an answer by HTTP where none is asked for.
+fn judge_plain(
+    written: &WrittenCheck,
+    why: &'static str,
+    kind: &'static str,
+    at: Site<'_>,
+    faults: &mut Faults,
+) {
+    let said = [(written.path.is_some(), "path"), (written.expect.is_some(), "expect")];
+    if let Some((_, key)) = said.into_iter().find(|(is_said, _)| *is_said) {
+        faults
+            .fault(codes::CONTRADICTION, at.key(key), why)
+            .help(format!("remove the key, or `type: {kind}`"));
     }
 }
 

@@ -9,7 +9,6 @@ use crate::config::{
     codes,
     diagnostic::{Diagnostic, quoted},
     document::Style,
-    later,
     scalar::{Scalar, VariableFault, expand, resolve},
     shape::Shape,
     source::{Span, mask},
@@ -139,10 +138,6 @@ impl<'d> Reader<'d, '_> {
                 Refusal::Words => worded = true,
                 Refusal::Other => {}
             }
-        }
-        if worded && later::brings_word(&self.keys(), &given.text) {
-            let message = format!("{} is not available in this version", quoted(given.written));
-            return self.fault(codes::NOT_AVAILABLE, given.range.clone(), message);
         }
         let code = if worded { codes::INVALID_VALUE } else { codes::WRONG_TYPE };
         let fault = self.error(code, given.range.clone(), given.instead_of(&shape.expected()));

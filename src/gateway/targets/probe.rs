@@ -3,15 +3,15 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::header;
-use reqwest::{Certificate, ClientBuilder, Identity};
+use http::{Method, StatusCode, header};
+use reqwest::{Certificate, ClientBuilder, Identity, RequestBuilder};
 use rustls_pki_types::PrivateKeyDer;
 use tokio::{net::TcpStream, time};
 
 use super::Pool;
 use crate::{
     gateway::Gateway,
-    policy::upstream::{HealthCheck, Probe, Target, UpstreamTls},
+    policy::upstream::{HealthCheck, Probe, Protocol, Target, Upstream, UpstreamTls},
 };
 
 /// Asks the targets of what is live now, until something else is.
@@ -57,7 +57,7 @@ async fn follow(
         }
         let addresses = snapshot.names().addresses(&target);
         drop(snapshot);
-        let asked = ask(&pool.upstream().tls, &target, &addresses, &check);
+        let asked = ask(pool.upstream(), &target, &addresses, &check);
         let answer = time::timeout(check.timeout, asked).await;
         let wrong = match answer {
             Ok(Ok(())) => None,
@@ -80,7 +80,7 @@ async fn follow(
 /// # Errors
 /// What is wrong with it.
 async fn ask(
-    tls: &UpstreamTls,
+    upstream: &Upstream,
     target: &Target,
     addresses: &[SocketAddr],
     check: &HealthCheck,
@@ -90,12 +90,16 @@ async fn ask(
         let answer = match &check.probe {
             Probe::Tcp => connect(*address).await,
             Probe::Http { path, expect } => {
-                match get(tls, target, *address, path, check.timeout).await {
+                match get(upstream, target, *address, path, check.timeout).await {
                     Ok(status) if expect.contains(&status) => Ok(()),
                     Ok(status) => return Err(format!("it answered with {status}")),
                     Err(error) => Err(innermost(&error)),
                 }
             }
+            Probe::Grpc => match call(upstream, target, *address, check.timeout).await {
+                Ok(answer) => return answer.map_err(str::to_owned),
+                Err(error) => Err(innermost(&error)),
+            },
         };
         match answer {
             Ok(()) => return Ok(()),
@@ -110,12 +114,56 @@ async fn connect(address: SocketAddr) -> Result<(), String> {
 }
 
 async fn get(
-    tls: &UpstreamTls,
+    upstream: &Upstream,
     target: &Target,
     address: SocketAddr,
     path: &str,
     timeout: Duration,
 ) -> reqwest::Result<u16> {
+    let request = request(Method::GET, upstream, target, address, path, timeout)?;
+    Ok(request.send().await?.status().as_u16())
+}
+
+/// The method of the health checking protocol of gRPC.
+const CHECK: &str = "/grpc.health.v1.Health/Check";
+
+/// A message without fields: a byte that says that it is not compressed, and its length.
+const EMPTY: [u8; 5] = [0; 5];
+
+/// The message that says that it serves: field 1 is 1.
+const SERVING: [u8; 7] = [0, 0, 0, 0, 2, 8, 1];
+
+/// Asks whether the server as a whole serves.
+async fn call(
+    upstream: &Upstream,
+    target: &Target,
+    address: SocketAddr,
+    timeout: Duration,
+) -> reqwest::Result<Result<(), &'static str>> {
+    let request = request(Method::POST, upstream, target, address, CHECK, timeout)?
+        .header(header::CONTENT_TYPE, "application/grpc")
+        .header(header::TE, "trailers")
+        .body(EMPTY.to_vec());
+    let mut answer = request.send().await?;
+    if answer.status() != StatusCode::OK || answer.headers().contains_key("grpc-status") {
+        return Ok(Err("it has no health service, or that failed"));
+    }
+    let mut message = Vec::new();
+    while message.len() < SERVING.len() {
+        let Some(piece) = answer.chunk().await? else { break };
+        message.extend_from_slice(&piece);
+    }
+    Ok(if message == SERVING { Ok(()) } else { Err("it says that it does not serve") })
+}
+
+fn request(
+    method: Method,
+    upstream: &Upstream,
+    target: &Target,
+    address: SocketAddr,
+    path: &str,
+    timeout: Duration,
+) -> reqwest::Result<RequestBuilder> {
     let mut client = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
@@ -128,18 +176,23 @@ async fn get(
             format!("http://{address}{path}")
         }
         Some(name) => {
-            client = secured(client, tls)?.resolve(name, address);
+            client = secured(client, &upstream.tls)?.resolve(name, address);
             // An address of IPv6 stands in brackets.
             let name = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
             format!("https://{name}:{}{path}", address.port())
         }
     };
-    let request = client
-        .build()?
-        .get(url)
-        .header(header::HOST, &target.authority)
-        .header(header::USER_AGENT, concat!("portcullis/", env!("CARGO_PKG_VERSION")));
-    Ok(request.send().await?.status().as_u16())
+    client = match upstream.protocol {
+        Protocol::Http1 => client.http1_only(),
+        Protocol::Http2 => client.http2_prior_knowledge(),
+    };
+    let request = client.build()?.request(method, url);
+    let request = match upstream.protocol {
+        Protocol::Http1 => request.header(header::HOST, &target.authority),
+        // It says whom it asks by its URL alone.
+        Protocol::Http2 => request,
+    };
+    Ok(request.header(header::USER_AGENT, concat!("portcullis/", env!("CARGO_PKG_VERSION"))))
 }
 
 /// As requests of clients go to the target.

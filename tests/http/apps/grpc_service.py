@@ -6,6 +6,7 @@
 /test.Echo/Bidi     says back each message as it comes
 /test.Echo/Fail     {"code": N, "details": "…"} is how it ends
 /test.Echo/Slow     {"seconds": N} is how long it waits
+/test.Echo/Rest     {"serving": true} is what its health service says from then on
 """
 
 import json
@@ -55,6 +56,20 @@ def slow(request, context):
     return b"{}"
 
 
+serving = True
+
+
+def rest(request, context):
+    global serving
+    serving = json.loads(request)["serving"]
+    return b"{}"
+
+
+def check(request, context):
+    # A HealthCheckResponse: SERVING is 1, NOT_SERVING is 2.
+    return b"\x08\x01" if serving else b"\x08\x02"
+
+
 HANDLERS = {
     "Unary": grpc.unary_unary_rpc_method_handler(unary),
     "Server": grpc.unary_stream_rpc_method_handler(server),
@@ -62,12 +77,19 @@ HANDLERS = {
     "Bidi": grpc.stream_stream_rpc_method_handler(bidi),
     "Fail": grpc.unary_unary_rpc_method_handler(fail),
     "Slow": grpc.unary_unary_rpc_method_handler(slow),
+    "Rest": grpc.unary_unary_rpc_method_handler(rest),
 }
 
 
 def main():
     service = grpc.server(futures.ThreadPoolExecutor(16), options=[("grpc.max_receive_message_length", -1)])
-    service.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", HANDLERS),))
+    health = {"Check": grpc.unary_unary_rpc_method_handler(check)}
+    service.add_generic_rpc_handlers(
+        (
+            grpc.method_handlers_generic_handler("test.Echo", HANDLERS),
+            grpc.method_handlers_generic_handler("grpc.health.v1.Health", health),
+        )
+    )
     if len(sys.argv) > 1:
         with open(sys.argv[1], "rb") as cert, open(sys.argv[2], "rb") as key:
             credentials = grpc.ssl_server_credentials([(key.read(), cert.read())])
