@@ -88,7 +88,13 @@ fn health_check(written: &WrittenCheck, at: Site<'_>, faults: &mut Faults) -> He
     }
     let probe = match written.kind {
         ProbeKind::Grpc => {
-            judge_plain(written, "the health service of gRPC is asked without it", "grpc", at, faults);
+            judge_plain(
+                written,
+                "the health service of gRPC is asked without it",
+                "grpc",
+                at,
+                faults,
+            );
             Probe::Grpc
         }
         ProbeKind::Tcp => {
