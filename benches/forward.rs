@@ -139,8 +139,8 @@ fn route(allow: Vec<Block>) -> Route {
     let reply = Reply { status: StatusCode::OK, headers: vec![], body: Default::default() };
     let rule = AuthRule {
         methods: vec![authn::Method::Jwt(JwtRule {
-            issuers: vec![],
             places: vec![TokenPlace::authorization()],
+            ..JwtRule::of(vec![])
         })],
         challenges: Arc::new(Challenges { lines: vec![], only: None }),
         written: String::new(),

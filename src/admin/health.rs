@@ -36,6 +36,11 @@ pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> impl IntoRespo
     for issuer in &issuers {
         checks.insert(format!("issuer:{}", issuer.name), state(issuer).into());
     }
+    for authority in snapshot.remotes().authorities() {
+        // One that is silent takes nothing down but the credentials that it would speak on.
+        let state = if authority.fault().is_none() { "ok" } else { "degraded" };
+        checks.insert(authority.label(), state.into());
+    }
     if let Some(records) = &snapshot.memory().records {
         let heard = records.standing() == Standing::Current;
         // What is known of the store goes on for a while, and the file's own accounts for ever.

@@ -25,7 +25,7 @@ use serde_json::json;
 use crate::{
     config::diagnostic::Diagnostic,
     gateway::{Failed, Gateway, RequestId, reload::Trigger},
-    policy::problem::Problem,
+    policy::problem::{Asks, Problem},
 };
 use guard::Guard;
 
@@ -96,7 +96,13 @@ fn refuse(status: StatusCode, code: &'static str, detail: &str) -> Response {
 }
 
 fn body(status: StatusCode, code: &'static str, detail: &str) -> serde_json::Value {
-    let problem = Problem { status, code, detail: detail.to_owned().into(), headers: Vec::new() };
+    let problem = Problem {
+        status,
+        code,
+        detail: detail.to_owned().into(),
+        headers: Vec::new(),
+        asks: Asks::Here,
+    };
     let reply = problem.reply(RequestId::fresh().as_str());
     serde_json::from_slice(&reply.body).unwrap_or_default()
 }

@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let memory = file::memory(&outcome)?;
     let (policy, serving) = (outcome.policy, outcome.serving);
     let remotes = Remotes::for_inquiry(&policy, serving.state_dir.as_deref());
-    let sources = Dry::new(&policy, &memory).asking(&remotes);
+    let sources = Dry::new(&policy, &memory).asking(&remotes).showing_credentials();
     let findings = inquiry.judge(&policy, &sources, None, now)?;
     file::tell_of(&remotes);
     match arguments.format {

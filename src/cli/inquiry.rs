@@ -214,6 +214,7 @@ fn secret_headers(policy: &Policy) -> Vec<HeaderName> {
         match method {
             authn::Method::ApiKey(terms) => secret.extend(terms.header.iter().cloned()),
             authn::Method::Basic(_) | authn::Method::ClientCert(_) => {}
+            authn::Method::ForwardAuth(terms) => secret.extend(terms.send.iter().cloned()),
             authn::Method::Jwt(rule) => {
                 secret.extend(rule.places.iter().filter_map(TokenPlace::header).cloned());
             }

@@ -125,10 +125,10 @@ fn inspect(arguments: &Inspect) -> anyhow::Result<ExitCode> {
     };
     let policy = &outcome.policy;
     let memory = file::memory(&outcome)?;
-    let rule = JwtRule::of(policy.issuers.clone());
+    let rule = rule(policy);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let remotes = Remotes::for_inquiry(policy, outcome.serving.state_dir.as_deref());
-    let sources = Dry::new(policy, &memory).asking(&remotes);
+    let sources = Dry::new(policy, &memory).asking(&remotes).showing_credentials();
     let anywhere = TokenOrigin::default();
     let judged =
         runtime.block_on(judge_token(policy, &rule, token.as_bytes(), anywhere, &sources, now));
@@ -138,6 +138,16 @@ fn inspect(arguments: &Inspect) -> anyhow::Result<ExitCode> {
         Format::Human => output::print(to_text(&token, &judged, Colour::of_stdout()))?,
     }
     Ok(if judged.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// Whoever could say what a token is worth. Of several providers none is shown a token that may be
+/// another's.
+fn rule(policy: &Policy) -> JwtRule {
+    let mut rule = JwtRule::of(policy.issuers.clone());
+    if let [only] = policy.providers.as_slice() {
+        rule.ask(Arc::clone(only));
+    }
+    rule
 }
 
 type Judged = Result<std::sync::Arc<Principal>, Refused>;
@@ -190,7 +200,9 @@ fn to_text(token: &str, judged: &Judged, colour: Colour) -> String {
         }
         Err(refused) => {
             let what = match refused {
-                Refused::Fault(fault) => why(*fault),
+                Refused::ByProvider(TokenFault::Issuer) => "the answer has another `iss`",
+                Refused::ByProvider(fault) | Refused::Fault(fault) => why(*fault),
+                Refused::Denied(_) => "nobody looked at it",
                 Refused::Unavailable(_) => "what it depends on cannot be asked",
             };
             let mark = colour.paint(Style::Bad, "refused");
@@ -202,7 +214,8 @@ fn to_text(token: &str, judged: &Judged, colour: Colour) -> String {
 
 fn reason(refused: &Refused) -> &'static str {
     match refused {
-        Refused::Fault(fault) => fault.as_str(),
+        Refused::ByProvider(fault) | Refused::Fault(fault) => fault.as_str(),
+        Refused::Denied(denial) => denial.reason(),
         Refused::Unavailable(_) => "unavailable",
     }
 }
@@ -237,6 +250,7 @@ const fn why(fault: TokenFault) -> &'static str {
         TokenFault::DisabledUser => "the user whom it speaks for is disabled",
         TokenFault::DuplicateClaim => "a member stands in it twice",
         TokenFault::Expired => "its time is over",
+        TokenFault::Inactive => "its provider does not say that it is active",
         TokenFault::Issuer => "no issuer of the file has its `iss`",
         TokenFault::Malformed => "it is not a token in the compact form of JWS",
         TokenFault::MissingClaim => "a claim that must be there is not",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
-use super::{Input, faults::Faults, headers, routes::Routes};
+use super::{Input, faults::Faults, forward_auth::Services, headers, routes::Routes};
 use crate::{
     config::{
         codes,
@@ -29,6 +29,7 @@ const USUAL: [(&str, &str); 4] = [
 pub(super) fn compile(
     input: &Input<'_>,
     assertion: Option<Arc<AssertionTerms>>,
+    services: &Services,
     routes: Option<&Routes>,
     faults: &mut Faults,
 ) -> Option<IdentityTerms> {
@@ -48,6 +49,14 @@ pub(super) fn compile(
                     format!("`{name}` is set by `identity.headers`: a client cannot send it too"),
                 )
                 .help("remove it from one of the two");
+        } else if services.taken().any(|taken| taken == name) {
+            faults
+                .fault(
+                    codes::CONTRADICTION,
+                    at.key("accept").item(index),
+                    format!("`{name}` is taken from a service of `forward_auth`: a client cannot send it too"),
+                )
+                .help("remove it from one of the two");
         }
     }
     let strip = names(&written.strip, at.key("strip"), faults);
@@ -62,7 +71,7 @@ pub(super) fn compile(
         assertion,
         accept: accept?,
         strip: strip?,
-        told_by_routes: told_by_routes.collect(),
+        told_elsewhere: told_by_routes.chain(services.taken().cloned()).collect(),
     }))
 }
 

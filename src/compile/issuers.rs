@@ -15,7 +15,7 @@ use crate::{
         codes,
         document::Site,
         issuers::{Grants as WrittenGrants, Issuer, UserRule as WrittenUserRule},
-        values::{RemoteUrl, TokenPlace as WrittenPlace, Written as _},
+        values::{Label, RemoteUrl, TokenPlace as WrittenPlace, Written as _},
     },
     model::{IssuerName, Role},
     policy::{
@@ -155,7 +155,12 @@ fn warn(name: &IssuerName, issuer: &Issuer, at: Site<'_>, faults: &mut Faults) {
 }
 
 /// A role that an issuer may assert is a reference like any other; a beginning and `*` is none.
-fn refer_granted(grants: &WrittenGrants, roles: &Roles<'_>, at: Site<'_>, faults: &mut Faults) {
+pub(super) fn refer_granted(
+    grants: &WrittenGrants,
+    roles: &Roles<'_>,
+    at: Site<'_>,
+    faults: &mut Faults,
+) {
     for (index, role) in grants.roles.iter().enumerate() {
         if !role.as_str().ends_with('*') {
             roles.refer(&Role::from(role.as_str()), at.item(index), faults);
@@ -353,15 +358,21 @@ fn holds_keys(input: &Input<'_>, place: &TokenPlace) -> bool {
     }
 }
 
+fn texts(labels: &[Label]) -> Vec<String> {
+    labels.iter().map(|label| label.as_str().to_owned()).collect()
+}
+
+/// What may be asserted.
+pub(super) fn granted(grants: &WrittenGrants) -> Grants {
+    Grants { roles: texts(&grants.roles), permissions: texts(&grants.permissions) }
+}
+
 fn terms(
     name: &IssuerName,
     issuer: &Issuer,
     keys: Keys,
     take_from: Vec<TokenPlace>,
 ) -> IssuerTerms {
-    let texts = |labels: &[crate::config::values::Label]| {
-        labels.iter().map(|label| label.as_str().to_owned()).collect::<Vec<_>>()
-    };
     let token_types =
         issuer.token_types.as_deref().map_or_else(IssuerTerms::usual_types, |types| {
             types.iter().map(|one| normal_type(one.as_str())).collect()
@@ -377,10 +388,7 @@ fn terms(
         require: issuer.require.iter().map(|claim| claim.as_str().to_owned()).collect(),
         token_types,
         claims: claims::paths(&issuer.claims),
-        grants: issuer.grants.as_ref().map(|grants| Grants {
-            roles: texts(&grants.roles),
-            permissions: texts(&grants.permissions),
-        }),
+        grants: issuer.grants.as_ref().map(granted),
         users: user_rule(issuer.users),
         take_from,
     }

@@ -22,6 +22,9 @@ pub(super) fn compile(input: &Input<'_>, own: Option<&Own>) -> Option<MetadataTe
     });
     let issuers = input.config.authentication.jwt.iter();
     let issuers = issuers.filter_map(|(_, issuer)| issuer.issuer.as_ref());
+    let providers = input.config.authentication.introspection.iter();
+    let providers = providers.filter_map(|(_, provider)| provider.issuer.as_ref());
+    let issuers = issuers.chain(providers);
     let issuers = issuers.map(|iss| iss.as_str()).filter(|iss| parts(iss).is_some());
     let issuers: Vec<String> = issuers.map(str::to_owned).collect();
     (server.is_some() || !issuers.is_empty()).then_some(MetadataTerms { server, issuers })

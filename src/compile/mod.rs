@@ -9,8 +9,10 @@ mod client_cert;
 mod cors;
 mod demonstration;
 mod faults;
+mod forward_auth;
 mod headers;
 mod identity;
+mod introspection;
 mod issuers;
 mod limits;
 mod metadata;
@@ -157,6 +159,8 @@ fn compile_into(
     let users = users::compile(&input, &roles, &plans, faults);
     let keys = api_keys::keys(&input, &roles, &plans, faults);
     let mut issuers = issuers::compile(&input, &roles, faults);
+    let providers = introspection::compile(&input, &roles, faults);
+    let services = forward_auth::compile(&input, faults);
     let own = token::compile(&input, faults);
     if let Some(own) = &own {
         issuers.add(Arc::clone(&own.issuer));
@@ -167,7 +171,9 @@ fn compile_into(
     let login_limit = limits::login_limit(&input, faults);
     let mut upstreams = upstreams::compile(&input, faults);
     let key_method = api_keys::method(&input, faults);
-    let mut methods = routes::access::Methods::new(&input, &issuers, key_method, faults);
+    let said_by =
+        routes::access::SaidBy { issuers: &issuers, providers: &providers, services: &services };
+    let mut methods = routes::access::Methods::new(&input, said_by, key_method, faults);
     let ground = routes::Ground::new(&input, &roles, &plans, faults);
     let metadata = metadata::compile(&input, own.as_ref());
     let own_paths = routes::OwnPaths {
@@ -177,7 +183,7 @@ fn compile_into(
     };
     let routes = ground.compile(&own_paths, &mut upstreams, &mut methods, faults);
     let assertion = assertion.map(|assertion| assertion.terms);
-    let identity = identity::compile(&input, assertion, routes.as_ref(), faults);
+    let identity = identity::compile(&input, assertion, &services, routes.as_ref(), faults);
     // With a reference mistyped, what it meant would seem to be held by nobody.
     if !faults.any_fault() && !loaded.is_faulty() {
         survey::warn(&input, &roles, faults);
@@ -189,6 +195,8 @@ fn compile_into(
         routes: routes.routes,
         upstreams: upstreams.into_all(),
         issuers: issuers.into_all(),
+        providers: providers.into_all(),
+        services: services.into_all(),
         accounts: Arc::new(Accounts::new(users, keys)),
         roles: roles.graph,
         identity: identity?,

@@ -14,7 +14,7 @@ use crate::{
 
 /// Who could hold what, beside the users and keys of the file.
 struct Outside<'c> {
-    /// What tokens of other issuers may assert: `None` is anything.
+    /// What others may assert: `None` is anything.
     grants: Option<Vec<&'c str>>,
 }
 
@@ -97,12 +97,22 @@ fn outside<'c>(
     if input.config.store.is_some() {
         return Outside { grants: None };
     }
+    // Nothing bounds what a service says of clients.
+    if !input.config.authentication.forward_auth.is_empty() {
+        return Outside { grants: None };
+    }
     let mut grants = Vec::new();
     for (_, issuer) in input.config.authentication.jwt.iter() {
         if issuer.users == UserRule::Require {
             continue;
         }
         match &issuer.grants {
+            None => return Outside { grants: None },
+            Some(bounds) => grants.extend(of(bounds).iter().map(|label| label.as_str())),
+        }
+    }
+    for (_, provider) in input.config.authentication.introspection.iter() {
+        match &provider.grants {
             None => return Outside { grants: None },
             Some(bounds) => grants.extend(of(bounds).iter().map(|label| label.as_str())),
         }

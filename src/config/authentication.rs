@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     api_keys::ApiKeys,
+    forward_auth::ForwardAuth,
+    introspection::Introspection,
     issuers::Issuer,
     values::{Named, QuotaText, RealmText, Switch},
 };
@@ -22,6 +24,10 @@ pub struct Authentication {
     pub basic: Option<Basic>,
     /// Certificates that clients show to a listener with `tls.client_auth`.
     pub client_cert: Option<ClientCert>,
+    /// Providers that are asked what a bearer token is worth (RFC 7662), by name.
+    pub introspection: Named<IssuerName, Introspection>,
+    /// Services that are asked who sent a request, by name.
+    pub forward_auth: Named<IssuerName, ForwardAuth>,
     /// How many wrong credentials one address may present, or `false` for any number. Default:
     /// `60/minute`.
     pub failure_limit: Option<Switch<QuotaText>>,

@@ -9,8 +9,6 @@ enum Later {
 
 /// Paths of keys, without indexes; `*` is any key of a map.
 const LATER: &[(&str, Later)] = &[
-    ("authentication.forward_auth", Later::Key),
-    ("authentication.introspection", Later::Key),
     ("server.limits.connections", Later::Key),
     ("server.limits.connections_per_ip", Later::Key),
     ("server.listen.proxy_protocol", Later::Key),

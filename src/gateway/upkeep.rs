@@ -38,6 +38,8 @@ pub async fn keep_up(gateway: Arc<Gateway>) {
             snapshot.memory().counters.sweep(now);
             snapshot.memory().signatures.sweep(now);
             snapshot.memory().assertions.sweep(now);
+            snapshot.memory().introspections.sweep(now);
+            snapshot.memory().vouched.sweep(now);
         };
         // A million entries take their time: not on a thread that serves.
         let _ = tokio::task::spawn_blocking(sweep).await;
@@ -52,6 +54,10 @@ pub(super) fn measure(memory: &Memory, metrics: &Metrics) {
     metrics.cache("assertions").tell(recalls.hits, recalls.misses, recalls.entries);
     let recalls = memory.signatures.recalls();
     metrics.cache("signatures").tell(recalls.hits, recalls.misses, recalls.entries);
+    let recalls = memory.introspections.recalls();
+    metrics.cache("introspection").tell(recalls.hits, recalls.misses, recalls.entries);
+    let recalls = memory.vouched.recalls();
+    metrics.cache("forward_auth").tell(recalls.hits, recalls.misses, recalls.entries);
     if let Some(records) = &memory.records {
         metrics.store_up(records.standing() == Standing::Current);
     }

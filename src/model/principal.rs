@@ -13,6 +13,10 @@ pub enum CredentialKind {
     Basic,
     /// A client's TLS certificate.
     ClientCert,
+    /// Whatever another service was asked about (`forward_auth`).
+    ForwardAuth,
+    /// A token that its provider was asked about (RFC 7662).
+    Introspection,
     /// A bearer JWT (RFC 6750, RFC 7519).
     Jwt,
 }
@@ -24,7 +28,17 @@ impl CredentialKind {
             Self::ApiKey => "api_key",
             Self::Basic => "basic",
             Self::ClientCert => "client_cert",
+            Self::ForwardAuth => "forward_auth",
+            Self::Introspection => "introspection",
             Self::Jwt => "jwt",
+        }
+    }
+
+    /// Whether it came as a bearer token (RFC 6750).
+    pub const fn is_bearer(self) -> bool {
+        match self {
+            Self::Introspection | Self::Jwt => true,
+            Self::ApiKey | Self::Basic | Self::ClientCert | Self::ForwardAuth => false,
         }
     }
 }

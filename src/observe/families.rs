@@ -93,6 +93,10 @@ families! {
         "Fetches of an issuer's keys: success or failure.";
     JWKS_AGE = Gauge "jwks_age_seconds" ["issuer"]
         "How long ago the keys were fetched by which an issuer's tokens are verified.";
+    AUTHORITY_REQUESTS = Counter "authority_requests_total" ["method", "authority", "outcome"]
+        "Questions to those who say what credentials are worth (`introspection`, `forward_auth`): accepted, refused, or error where no answer could be used.";
+    AUTHORITY_DURATION = Histogram "authority_duration_seconds" ["method", "authority"]
+        "How long they took to answer.";
     CACHE_REQUESTS = Counter "cache_requests_total" ["cache", "outcome"]
         "Look-ups in caches: hit or miss.";
     CACHE_ENTRIES = Gauge "cache_entries" ["cache"]

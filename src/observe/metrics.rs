@@ -7,7 +7,9 @@ mod totals;
 
 use std::sync::Arc;
 
-pub use handles::{CacheMetrics, Outcome, RefreshMetrics, RouteMetrics, UpstreamMetrics};
+pub use handles::{
+    AuthorityMetrics, CacheMetrics, Outcome, RefreshMetrics, RouteMetrics, UpstreamMetrics,
+};
 use prometheus::{
     Encoder as _, Error, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Registry, TextEncoder,
@@ -38,6 +40,8 @@ pub struct Metrics {
     cache_entries: IntGaugeVec,
     authentications: Authentications,
     stripped: StrippedCounters,
+    authority_requests: IntCounterVec,
+    authority_duration: HistogramVec,
     jwks_refreshes: IntCounterVec,
     jwks_age: GaugeVec,
     reload_success: IntCounter,
@@ -79,6 +83,8 @@ impl Metrics {
             cache_entries: add.gauges(&families::CACHE_ENTRIES)?,
             authentications: Authentications::new(&add.counters(&families::AUTHENTICATIONS)?),
             stripped: StrippedCounters::new(&add.counters(&families::HEADERS_STRIPPED)?),
+            authority_requests: add.counters(&families::AUTHORITY_REQUESTS)?,
+            authority_duration: add.histograms(&families::AUTHORITY_DURATION)?,
             jwks_refreshes: add.counters(&families::JWKS_REFRESHES)?,
             jwks_age: add.floats(&families::JWKS_AGE)?,
             reload_success: reloads.with_label_values(&["success"]),
@@ -152,6 +158,19 @@ impl Metrics {
         RefreshMetrics {
             success: self.jwks_refreshes.with_label_values(&[issuer, "success"]),
             failure: self.jwks_refreshes.with_label_values(&[issuer, "failure"]),
+        }
+    }
+
+    /// The handles of somebody who is asked what credentials are worth.
+    pub fn authority(&self, method: CredentialKind, name: &str) -> AuthorityMetrics {
+        let method = method.as_str();
+        let requests =
+            |outcome| self.authority_requests.with_label_values(&[method, name, outcome]);
+        AuthorityMetrics {
+            accepted: requests("accepted"),
+            refused: requests("refused"),
+            failed: requests("error"),
+            duration: self.authority_duration.with_label_values(&[method, name]),
         }
     }
 

@@ -24,6 +24,8 @@ impl Policy {
             table: Default::default(),
             upstreams: vec![],
             issuers,
+            providers: vec![],
+            services: vec![],
             accounts: Arc::new(accounts),
             roles,
             identity: Default::default(),

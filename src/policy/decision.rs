@@ -160,6 +160,8 @@ pub enum Denial {
     InvalidToken {
         /// Why exactly, for the log.
         fault: TokenFault,
+        /// Whether its signature or its provider was to say what it is worth.
+        kind: CredentialKind,
         /// The route's schemes.
         challenges: Arc<Challenges>,
     },
@@ -201,6 +203,15 @@ pub enum Denial {
         quota: Arc<str>,
         /// Seconds until it has room, at least 1.
         retry_after: u64,
+    },
+    /// The service that was asked by `forward_auth` does not vouch for the request.
+    RefusedElsewhere {
+        /// Why, for the log.
+        fault: ForwardAuthFault,
+        /// What that service asks for: its own `WWW-Authenticate` lines.
+        asks: Vec<HeaderValue>,
+        /// The route's schemes.
+        challenges: Arc<Challenges>,
     },
     /// The request did not arrive in time.
     RequestTimeout,
@@ -301,6 +312,28 @@ impl CertificateFault {
     }
 }
 
+/// Why a service that was asked by `forward_auth` does not vouch for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardAuthFault {
+    /// It answered 403.
+    Forbidden,
+    /// It said yes, and not to whom.
+    NoSubject,
+    /// It answered 401.
+    Unauthorized,
+}
+
+impl ForwardAuthFault {
+    /// The reason as the log and the metrics name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Forbidden => "forward_auth_forbidden",
+            Self::NoSubject => "forward_auth_no_subject",
+            Self::Unauthorized => "forward_auth_unauthorized",
+        }
+    }
+}
+
 /// Why a token does not stand. The client learns "expired" or "invalid", the log this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFault {
@@ -320,6 +353,8 @@ pub enum TokenFault {
     DuplicateClaim,
     /// Its time is over.
     Expired,
+    /// Its provider says that it is not active (RFC 7662), or does not say that it is.
+    Inactive,
     /// No listed issuer takes its `iss`.
     Issuer,
     /// Not a JWS in compact form, or not JSON inside.
@@ -356,6 +391,7 @@ impl TokenFault {
             Self::DisabledUser => "disabled_user",
             Self::DuplicateClaim => "duplicate_claim",
             Self::Expired => "expired",
+            Self::Inactive => "inactive",
             Self::Issuer => "issuer",
             Self::Malformed => "malformed",
             Self::MissingClaim => "missing_claim",
@@ -374,7 +410,7 @@ impl TokenFault {
     /// outdated but genuine token does.
     pub const fn counts_as_failure(self) -> bool {
         match self {
-            Self::Malformed | Self::Signature => true,
+            Self::Inactive | Self::Malformed | Self::Signature => true,
             Self::Algorithm
             | Self::Audience
             | Self::Client

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::{decision::Reply, problem::Problem};
+use super::{
+    decision::Reply,
+    problem::{Asks, Problem},
+};
 
 /// What calls have for a content type, alone or before `+` or `;`.
 const CONTENT_TYPE: &[u8] = b"application/grpc";
@@ -48,6 +51,7 @@ pub fn ended() -> Reply {
         code: "invalid_token",
         detail: "The credential is no longer good".into(),
         headers: Vec::new(),
+        asks: Asks::Here,
     }
     .trailers_only()
 }

@@ -35,7 +35,7 @@ pub use sources::Sources;
 pub use trail::Trail;
 
 use accounts::Accounts;
-use authn::jwt::IssuerTerms;
+use authn::{forward_auth::ForwardAuthTerms, introspection::IntrospectionTerms, jwt::IssuerTerms};
 
 /// The compiled file: immutable, nothing left to parse.
 #[derive(Debug)]
@@ -50,6 +50,10 @@ pub struct Policy {
     pub upstreams: Vec<Arc<upstream::Upstream>>,
     /// Every issuer, the gateway's own included.
     pub issuers: Vec<Arc<IssuerTerms>>,
+    /// Every provider that is asked about tokens.
+    pub providers: Vec<Arc<IntrospectionTerms>>,
+    /// Every service that is asked about requests.
+    pub services: Vec<Arc<ForwardAuthTerms>>,
     /// Users and keys of the file.
     pub accounts: Arc<Accounts>,
     /// What each role includes and permits.

@@ -11,9 +11,9 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::{
     authn::{Challenges, OnlyMethod},
-    decision::{Condition, Denial, Reply, TokenFault},
+    decision::{Condition, Denial, ForwardAuthFault, Reply, TokenFault},
 };
-use crate::model::{CredentialKind, JsonObject};
+use crate::model::JsonObject;
 
 /// What a client is told of a denial.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,17 @@ pub struct Problem {
     pub detail: Cow<'static, str>,
     /// Headers beside the usual ones.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whose words its challenges are.
+    pub asks: Asks,
+}
+
+/// Whose words the challenges of a problem are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// Another's, passed on as they came.
+    Elsewhere,
+    /// The gateway's.
+    Here,
 }
 
 impl Denial {
@@ -39,10 +50,10 @@ impl Denial {
                     "The same credential was sent twice",
                 );
                 match kind {
-                    CredentialKind::Jwt => problem.challenge("Bearer error=\"invalid_request\""),
-                    CredentialKind::ApiKey | CredentialKind::Basic | CredentialKind::ClientCert => {
-                        problem
+                    kind if kind.is_bearer() => {
+                        problem.challenge("Bearer error=\"invalid_request\"")
                     }
+                    _ => problem,
                 }
             }
             Self::AmbiguousMethod => {
@@ -79,7 +90,7 @@ impl Denial {
             Self::InvalidCredentials { challenges } => {
                 Problem::new(401, "invalid_credentials", INVALID).ask(challenges)
             }
-            Self::InvalidToken { fault, challenges } => {
+            Self::InvalidToken { fault, challenges, .. } => {
                 let (code, description) = match fault {
                     TokenFault::Expired => ("expired_token", "The token is expired"),
                     _ => ("invalid_token", "The token is invalid"),
@@ -134,6 +145,21 @@ impl Denial {
                 Problem::new(429, "rate_limited", detail)
                     .header(header::RETRY_AFTER, &retry_after.to_string())
             }
+            Self::RefusedElsewhere { fault, asks, challenges } => {
+                let problem = match fault {
+                    ForwardAuthFault::Forbidden => Problem::new(403, "denied", "Forbidden"),
+                    ForwardAuthFault::NoSubject | ForwardAuthFault::Unauthorized => {
+                        Problem::new(401, "invalid_credentials", INVALID)
+                    }
+                };
+                match fault {
+                    ForwardAuthFault::Forbidden => problem.pass_on(asks),
+                    _ if asks.is_empty() => problem.ask(challenges),
+                    ForwardAuthFault::NoSubject | ForwardAuthFault::Unauthorized => {
+                        problem.pass_on(asks)
+                    }
+                }
+            }
             Self::RequestTimeout => {
                 Problem::new(408, "request_timeout", "The request did not arrive in time")
             }
@@ -187,6 +213,7 @@ impl Denial {
             Self::NoRoute => "no_route",
             Self::NoUpstream => "no_upstream",
             Self::RateLimited { .. } => "rate_limited",
+            Self::RefusedElsewhere { fault, .. } => fault.as_str(),
             Self::RequestTimeout => "request_timeout",
             Self::Unavailable(_) => "unavailable",
             Self::UpstreamError { .. } => "upstream_error",
@@ -205,7 +232,8 @@ impl Problem {
     }
 
     fn of(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), headers: Vec::new() }
+        let detail = detail.into();
+        Self { status, code, detail, headers: Vec::new(), asks: Asks::Here }
     }
 
     fn header(mut self, name: HeaderName, value: &str) -> Self {
@@ -225,6 +253,14 @@ impl Problem {
         self
     }
 
+    /// What another asks for, as it came.
+    fn pass_on(mut self, asks: &[HeaderValue]) -> Self {
+        let lines = asks.iter().cloned().map(|line| (header::WWW_AUTHENTICATE, line));
+        self.headers.extend(lines);
+        self.asks = Asks::Elsewhere;
+        self
+    }
+
     /// The schemes beside the bearer's, whose line says more already.
     fn ask_others(mut self, challenges: &Challenges) -> Self {
         let others = challenges.lines.iter().filter(|line| !line.as_bytes().starts_with(b"Bearer"));
@@ -240,6 +276,7 @@ impl Problem {
             *name == header::WWW_AUTHENTICATE && value.as_bytes().starts_with(b"Bearer")
         };
         if self.status == StatusCode::UNAUTHORIZED
+            && self.asks == Asks::Here
             && let Some((_, value)) =
                 self.headers.iter_mut().find(|(name, value)| asks(name, value))
             && let Some(url) = resource_metadata()

@@ -10,7 +10,11 @@ use serde_json::Value;
 
 use super::{
     accounts::{ApiKey, User},
-    authn::jwt::{IssuerTerms, Jws, Verified},
+    authn::{
+        forward_auth::{Asked, ForwardAuthTerms, Refusal, Vouched},
+        introspection::{Introspected, IntrospectionTerms, Opaque},
+        jwt::{IssuerTerms, Jws, Verified},
+    },
     decision::TokenFault,
     digest::Digest,
     forward::AssertionTerms,
@@ -33,6 +37,39 @@ pub enum Unverified {
     Fault(TokenFault),
     /// The keys could not be had.
     Unavailable(Unavailable),
+}
+
+/// Why it is not known what a credential is worth of which others have to be asked.
+#[derive(Clone, Debug)]
+pub enum Untold<R> {
+    /// Too many failures from this client; nobody was asked.
+    Limited(Standing),
+    /// It is worth nothing, they say.
+    Refused(R),
+    /// They could not be asked, or what they said is nonsense.
+    Unavailable(Unavailable),
+}
+
+/// A question about a token.
+#[derive(Clone, Copy, Debug)]
+pub struct Inspection<'r> {
+    /// The token.
+    pub token: Opaque<'r>,
+    /// Where it comes from; absent, nobody's failures are held against it.
+    pub client: Option<IpAddr>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// A request as it is presented to somebody who may know its sender.
+#[derive(Clone, Debug)]
+pub struct Presentation {
+    /// All that he is told.
+    pub asked: Asked,
+    /// Where it comes from.
+    pub client: IpAddr,
+    /// When.
+    pub now: Timestamp,
 }
 
 /// The outcome of a password check.
@@ -122,6 +159,22 @@ pub trait Sources {
         issuer: &IssuerTerms,
         token: &Jws<'_>,
     ) -> Result<Arc<Verified>, Unverified>;
+
+    /// What a provider says of a token, now or a short while ago. A client whose failures are
+    /// exhausted causes no question, unless the token was good within the last ten minutes.
+    async fn introspect(
+        &self,
+        provider: &Arc<IntrospectionTerms>,
+        question: &Inspection<'_>,
+    ) -> Result<Arc<Introspected>, Untold<TokenFault>>;
+
+    /// What a service says of a request, now or a short while ago. A client whose failures are
+    /// exhausted causes no question, unless the credential was good within the last ten minutes.
+    async fn vouch(
+        &self,
+        service: &Arc<ForwardAuthTerms>,
+        presented: Presentation,
+    ) -> Result<Arc<Vouched>, Untold<Refusal>>;
 
     /// The API key with this SHA-256, if there is one.
     async fn api_key(&self, key: &Digest) -> Result<Option<Arc<ApiKey>>, Unavailable>;

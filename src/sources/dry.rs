@@ -8,17 +8,26 @@ use http::HeaderValue;
 use super::{
     Memory, Remotes,
     live::{Live, NO_KEYS, Use},
+    remote::{forward_auth::vouch, introspection::introspect},
 };
 use crate::{
     model::{Principal, Timestamp},
     policy::{
         Policy, Sources,
         accounts::{ApiKey, User},
-        authn::jwt::{IssuerTerms, Jws, Verified},
+        authn::{
+            forward_auth::{ForwardAuthTerms, Refusal, Vouched},
+            introspection::{Introspected, IntrospectionTerms},
+            jwt::{IssuerTerms, Jws, Verified},
+        },
+        decision::TokenFault,
         digest::Digest,
         forward::AssertionTerms,
         limit::{Charge, Charged, Standing},
-        sources::{Issued, PasswordAttempt, PasswordCheck, Unavailable, Unverified},
+        sources::{
+            Inspection, Issued, PasswordAttempt, PasswordCheck, Presentation, Unavailable, Untold,
+            Unverified,
+        },
     },
 };
 
@@ -27,19 +36,38 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct Dry<'s> {
     live: Live<'s>,
+    credentials: Shown,
 }
+
+/// Whether credentials are shown to those who say what they are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    ToNobody,
+    ToThem,
+}
+
+/// What a credential is worth of which others would have to be asked.
+const NOT_ASKED: Unavailable =
+    Unavailable { what: "a word on the credential by others, who are not asked here," };
 
 impl<'s> Dry<'s> {
     /// Answers by these: by fresh memory, as if no request had come yet, or by that of a running
     /// gateway.
     pub fn new(policy: &'s Policy, memory: &'s Memory) -> Self {
-        Self { live: Live::new(policy, memory) }
+        Self { live: Live::new(policy, memory), credentials: Shown::ToNobody }
     }
 
     /// Asks these too, who must be those of the policy: for keys that are not known, once.
     #[must_use]
     pub fn asking(self, remotes: &'s Remotes) -> Self {
-        Self { live: self.live.asking(remotes) }
+        Self { live: self.live.asking(remotes), ..self }
+    }
+
+    /// Shows credentials to those among them who say what they are worth: somebody who asks about a
+    /// request of his own means that. Otherwise such a credential is worth nothing that is known.
+    #[must_use]
+    pub fn showing_credentials(self) -> Self {
+        Self { credentials: Shown::ToThem, ..self }
     }
 }
 
@@ -70,6 +98,38 @@ impl Sources for Dry<'_> {
         let published = self.live.published(issuer).map_err(Unverified::Unavailable)?;
         let held = published.keys().await.ok_or(Unverified::Unavailable(NO_KEYS))?;
         verify(&held.keyring)
+    }
+
+    async fn introspect(
+        &self,
+        provider: &Arc<IntrospectionTerms>,
+        asked: &Inspection<'_>,
+    ) -> Result<Arc<Introspected>, Untold<TokenFault>> {
+        if self.credentials == Shown::ToNobody {
+            return Err(Untold::Unavailable(NOT_ASKED));
+        }
+        let worn_out = asked.client.and_then(|client| self.live.worn_out(client, asked.now));
+        if let Some(standing) = worn_out {
+            return Err(Untold::Limited(standing));
+        }
+        let authority = self.live.provider(provider).map_err(Untold::Unavailable)?;
+        let token = asked.token.expose().to_owned().into();
+        introspect(authority, Arc::clone(provider), token).await.map_err(Untold::from)
+    }
+
+    async fn vouch(
+        &self,
+        service: &Arc<ForwardAuthTerms>,
+        presented: Presentation,
+    ) -> Result<Arc<Vouched>, Untold<Refusal>> {
+        if self.credentials == Shown::ToNobody {
+            return Err(Untold::Unavailable(NOT_ASKED));
+        }
+        if let Some(standing) = self.live.worn_out(presented.client, presented.now) {
+            return Err(Untold::Limited(standing));
+        }
+        let authority = self.live.service(service).map_err(Untold::Unavailable)?;
+        vouch(authority, Arc::clone(service), presented.asked).await.map_err(Untold::from)
     }
 
     async fn api_key(&self, key: &Digest) -> Result<Option<Arc<ApiKey>>, Unavailable> {

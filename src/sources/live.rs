@@ -10,7 +10,12 @@ use super::{
     counters::Local,
     passwords::Passwords,
     records::{Records, Standing as Word},
-    remote::Published,
+    remote::{
+        Authority, Published,
+        answers::{Answers, Missed, Question},
+        forward_auth::vouch,
+        introspection::introspect,
+    },
     signatures::Signatures,
 };
 use crate::{
@@ -19,6 +24,8 @@ use crate::{
         Policy, Sources,
         accounts::{ApiKey, User},
         authn::{
+            forward_auth::{ForwardAuthTerms, Refusal, Vouched},
+            introspection::{Introspected, IntrospectionTerms},
             jwt::{IssuerTerms, Jws, Verified},
             keys::Keyring,
         },
@@ -27,10 +34,15 @@ use crate::{
         forward::AssertionTerms,
         limit::{Caller, Charge, Charged, Charges, Standing},
         password::HashKind,
-        sources::{Issued, Occasion, PasswordAttempt, PasswordCheck, Unavailable, Unverified},
+        sources::{
+            Inspection, Issued, Occasion, PasswordAttempt, PasswordCheck, Presentation,
+            Unavailable, Untold, Unverified,
+        },
     },
 };
 
+/// Nobody can be asked: these are answers of a process that asks nobody.
+const NOBODY: Unavailable = Unavailable { what: "anybody to ask" };
 /// The keys of an issuer were never seen.
 pub(super) const NO_KEYS: Unavailable = Unavailable { what: "the issuer's keys" };
 
@@ -45,6 +57,10 @@ pub struct Memory {
     pub passwords: Passwords,
     /// Assertions that were signed lately.
     pub assertions: Assertions,
+    /// What providers said of tokens lately.
+    pub introspections: Answers<Introspected, TokenFault>,
+    /// What services said of requests lately.
+    pub vouched: Answers<Vouched, Refusal>,
     /// What is known of the store, if there is one.
     pub records: Option<Arc<Records>>,
 }
@@ -57,6 +73,8 @@ impl Memory {
             signatures: Signatures::default(),
             passwords: Passwords::default(),
             assertions: Assertions::default(),
+            introspections: Answers::default(),
+            vouched: Answers::default(),
             records: None,
         }
     }
@@ -107,6 +125,21 @@ impl<'s> Live<'s> {
         issuer: &IssuerTerms,
     ) -> Result<&'s Arc<Published>, Unavailable> {
         self.remotes.and_then(|remotes| remotes.published(issuer)).ok_or(NO_KEYS)
+    }
+
+    /// Whom a provider is asked as.
+    pub(super) fn provider(
+        &self,
+        terms: &IntrospectionTerms,
+    ) -> Result<Arc<Authority>, Unavailable> {
+        let found = self.remotes.and_then(|remotes| remotes.provider(terms));
+        found.cloned().ok_or(NOBODY)
+    }
+
+    /// Whom a service is asked as.
+    pub(super) fn service(&self, terms: &ForwardAuthTerms) -> Result<Arc<Authority>, Unavailable> {
+        let found = self.remotes.and_then(|remotes| remotes.service(terms));
+        found.cloned().ok_or(NOBODY)
     }
 
     pub(super) fn memory(&self) -> &'s Memory {
@@ -243,6 +276,57 @@ impl Sources for Live<'_> {
         .map_err(Unverified::Fault)
     }
 
+    async fn introspect(
+        &self,
+        provider: &Arc<IntrospectionTerms>,
+        asked: &Inspection<'_>,
+    ) -> Result<Arc<Introspected>, Untold<TokenFault>> {
+        let answers = &self.memory.introspections;
+        let key = provider.key(&asked.token);
+        let question = Question { key, credential: key, now: asked.now, cache: provider.cache };
+        if let Some(said) = answers.recall(&question) {
+            return Ok(said);
+        }
+        if let Some(standing) = asked.client.and_then(|client| self.worn_out(client, asked.now))
+            && !answers.was_good(&question)
+        {
+            return Err(Untold::Limited(standing));
+        }
+        let authority = self.provider(provider).map_err(Untold::Unavailable)?;
+        let token = asked.token.expose().to_owned().into();
+        let asking = introspect(authority, Arc::clone(provider), token);
+        answers.ask(question, asking).await.map_err(Untold::from)
+    }
+
+    async fn vouch(
+        &self,
+        service: &Arc<ForwardAuthTerms>,
+        presented: Presentation,
+    ) -> Result<Arc<Vouched>, Untold<Refusal>> {
+        let answers = &self.memory.vouched;
+        let Presentation { asked, client, now } = presented;
+        let (key, credential) = (service.key(&asked), service.credential_key(&asked));
+        let question = Question { key, credential, now, cache: service.cache };
+        if !service.cache.is_zero()
+            && let Some(vouched) = answers.recall(&question)
+        {
+            return Ok(vouched);
+        }
+        if let Some(standing) = self.worn_out(client, now)
+            && !answers.was_good(&question)
+        {
+            return Err(Untold::Limited(standing));
+        }
+        let authority = self.service(service).map_err(Untold::Unavailable)?;
+        let asking = vouch(authority, Arc::clone(service), asked);
+        let outcome = if service.cache.is_zero() {
+            answers.ask_alone(question, asking).await
+        } else {
+            answers.ask(question, asking).await
+        };
+        outcome.map_err(Untold::from)
+    }
+
     async fn api_key(&self, key: &Digest) -> Result<Option<Arc<ApiKey>>, Unavailable> {
         self.presented_key(key, Use::Noted)
     }
@@ -337,5 +421,14 @@ impl Sources for Live<'_> {
     fn count_failure(&self, client: IpAddr, now: Timestamp) {
         // A refusal says that there is no room for more failures, which is known by then.
         let _ = self.memory.counters.charge(&self.charges_of_failure(client), now);
+    }
+}
+
+impl<R> From<Missed<R>> for Untold<R> {
+    fn from(missed: Missed<R>) -> Self {
+        match missed {
+            Missed::Away(what) => Self::Unavailable(what),
+            Missed::Refused(why) => Self::Refused(why),
+        }
     }
 }

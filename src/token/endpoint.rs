@@ -21,7 +21,7 @@ use crate::{
         digest::Digest,
         issuing::IssuingTerms,
         limit::Standing,
-        problem::Problem,
+        problem::{Asks, Problem},
         sources::{Occasion, PasswordAttempt, PasswordCheck, Unavailable},
     },
     sources::{provider::SignFault, records::Records},
@@ -320,6 +320,7 @@ fn wrong(request_id: &str) -> Reply {
             (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             (header::PRAGMA, HeaderValue::from_static("no-cache")),
         ],
+        asks: Asks::Here,
     };
     let extensions = [("error", "invalid_grant"), ("error_description", DETAIL)];
     problem.reply_with(request_id, &extensions)

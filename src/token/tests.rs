@@ -440,14 +440,14 @@ async fn a_token_of_a_key_is_worth_what_the_key_is() {
         signer::mint_for(&terms, &holder, &policy.roles, grant::Narrowing::Nothing, now).unwrap();
     assert_eq!(minted.granted.expires_in, 60, "it never outlives the key");
     let memory = Memory::new(1024);
-    let fault = Err(Refused::Fault(TokenFault::Client));
+    let fault = || Err(Refused::Fault(TokenFault::Client));
     for (key, from, expected) in [
         (key.clone(), "192.0.2.7", Ok(())),
-        (key.clone(), "198.51.100.7", fault),
-        (ApiKey { disabled: true, ..key.clone() }, "192.0.2.7", fault),
-        (ApiKey { expires: Some(now), ..key.clone() }, "192.0.2.7", fault),
-        (ApiKey { subject: "other".into(), ..key.clone() }, "192.0.2.7", fault),
-        (ApiKey { id: "other".into(), ..key }, "192.0.2.7", fault),
+        (key.clone(), "198.51.100.7", fault()),
+        (ApiKey { disabled: true, ..key.clone() }, "192.0.2.7", fault()),
+        (ApiKey { expires: Some(now), ..key.clone() }, "192.0.2.7", fault()),
+        (ApiKey { subject: "other".into(), ..key.clone() }, "192.0.2.7", fault()),
+        (ApiKey { id: "other".into(), ..key }, "192.0.2.7", fault()),
     ] {
         policy.accounts = Accounts::new(vec![], vec![(Digest::of(b"k"), key)]).into();
         assert_eq!(judged(&policy, &memory, &minted.token, from).await, expected);

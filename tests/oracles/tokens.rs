@@ -36,6 +36,7 @@ fn is_ours_alone(denial: &Denial) -> bool {
         | TokenFault::DisabledUser
         | TokenFault::DuplicateClaim
         | TokenFault::Expired
+        | TokenFault::Inactive
         | TokenFault::Issuer
         | TokenFault::NotYetValid
         | TokenFault::Place

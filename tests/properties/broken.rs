@@ -10,11 +10,19 @@ use portcullis::{
     policy::{
         Denial, Sources,
         accounts::{ApiKey, User},
-        authn::jwt::{IssuerTerms, Jws, Verified},
+        authn::{
+            forward_auth::{ForwardAuthTerms, Refusal, Vouched},
+            introspection::{Introspected, IntrospectionTerms},
+            jwt::{IssuerTerms, Jws, Verified},
+        },
+        decision::TokenFault,
         digest::Digest,
         forward::AssertionTerms,
         limit::{Charge, Charged, Standing},
-        sources::{Issued, PasswordAttempt, PasswordCheck, Unavailable, Unverified},
+        sources::{
+            Inspection, Issued, PasswordAttempt, PasswordCheck, Presentation, Unavailable, Untold,
+            Unverified,
+        },
     },
 };
 
@@ -40,6 +48,22 @@ impl Sources for Away {
 
     async fn verify(&self, _: &IssuerTerms, _: &Jws<'_>) -> Result<Arc<Verified>, Unverified> {
         Err(Unverified::Unavailable(AWAY))
+    }
+
+    async fn introspect(
+        &self,
+        _: &Arc<IntrospectionTerms>,
+        _: &Inspection<'_>,
+    ) -> Result<Arc<Introspected>, Untold<TokenFault>> {
+        Err(Untold::Unavailable(AWAY))
+    }
+
+    async fn vouch(
+        &self,
+        _: &Arc<ForwardAuthTerms>,
+        _: Presentation,
+    ) -> Result<Arc<Vouched>, Untold<Refusal>> {
+        Err(Untold::Unavailable(AWAY))
     }
 
     async fn api_key(&self, _: &Digest) -> Result<Option<Arc<ApiKey>>, Unavailable> {
@@ -109,10 +133,14 @@ const EACH: &str = "
 upstreams: { app: { builtin: echo } }
 authentication:
   basic: {}
+  forward_auth: { legacy: { url: 'http://127.0.0.1:1/', send: [Cookie], subject: X-Who } }
+  introspection: { partner: { url: 'https://id.example.com/i', client_id: gw, client_secret: x } }
   jwt: { corp: { issuer: corp, audiences: [a], algorithms: [HS256], secret: 0123456789-0123456789-0123456789-x } }
 users: [{ username: alice, roles: [] }]
 routes:
   - { name: jwt, match: { path: /jwt }, upstream: app, auth: [jwt] }
+  - { name: opaque, match: { path: /opaque }, upstream: app, auth: ['introspection:partner'] }
+  - { name: elsewhere, match: { path: /elsewhere }, upstream: app, auth: ['forward_auth:legacy'] }
   - { name: basic, match: { path: /basic }, upstream: app, auth: [basic] }
   - { name: limited, match: { path: /limited }, upstream: app, auth: none, rate_limit: { limit: 1000/second, by: client_ip } }
   - { name: open, match: { path: /open }, upstream: app, auth: none }
@@ -125,6 +153,8 @@ fn whatever_an_answer_depends_on_its_absence_is_503() {
     let token = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJjb3JwIiwic3ViIjoieCIsImF1ZCI6ImEiLCJleHAiOjk5OTk5OTk5OTl9.AAAA";
     for ask in [
         Ask::get("/jwt").header("authorization", &format!("Bearer {token}")),
+        Ask::get("/elsewhere").header("cookie", "a=b"),
+        Ask::get("/opaque").header("authorization", "Bearer 2YotnFZFEjr1zCsicMWpAA"),
         Ask::get("/basic").header("authorization", "Basic YWxpY2U6eA=="),
         Ask::get("/limited"),
     ] {

@@ -8,7 +8,7 @@ use portcullis::{
     policy::{
         Denial,
         authn::Challenges,
-        decision::{ApiKeyFault, CertificateFault, Condition, TokenFault},
+        decision::{ApiKeyFault, CertificateFault, Condition, ForwardAuthFault, TokenFault},
         sources::Unavailable,
     },
 };
@@ -70,8 +70,9 @@ pub fn all() -> Vec<Refusal> {
     let certificate_faults = variants!(CertificateFault:
         Ambiguous, DisabledUser, Expired, Malformed, NoSubject, NotYetValid, UnknownUser,
     );
+    let forward_faults = variants!(ForwardAuthFault: Forbidden, NoSubject, Unauthorized);
     let token_faults = variants!(TokenFault:
-        Algorithm, Audience, Client, ClaimType, Critical, DisabledUser, DuplicateClaim, Expired, Issuer, Malformed, MissingClaim,
+        Algorithm, Audience, Client, ClaimType, Critical, DisabledUser, DuplicateClaim, Expired, Inactive, Issuer, Malformed, MissingClaim,
         NotYetValid, Place, Revoked, Signature, TooLarge, Type, UnknownKey, UnknownUser,
     );
     let all = denials! {
@@ -93,7 +94,7 @@ pub fn all() -> Vec<Refusal> {
         }),
         InvalidCredentials => Denial::InvalidCredentials { challenges: challenges() },
         InvalidToken => token_faults.map(|(fault, name)| {
-            (Denial::InvalidToken { fault, challenges: challenges() }, name)
+            (Denial::InvalidToken { fault, kind: CredentialKind::Jwt, challenges: challenges() }, name)
         }),
         MethodNotAllowed => Denial::MethodNotAllowed { allow: vec![Method::GET] },
         Misdirected => Denial::Misdirected,
@@ -106,6 +107,9 @@ pub fn all() -> Vec<Refusal> {
         NoRoute => Denial::NoRoute,
         NoUpstream => Denial::NoUpstream,
         RateLimited => Denial::RateLimited { limit: why.into(), quota: why.into(), retry_after: 1 },
+        RefusedElsewhere => forward_faults.map(|(fault, name)| {
+            (Denial::RefusedElsewhere { fault, asks: vec![], challenges: challenges() }, name)
+        }),
         RequestTimeout => Denial::RequestTimeout,
         Unavailable => Denial::Unavailable(Unavailable { what: why }),
         UpstreamError => Denial::UpstreamError { why },

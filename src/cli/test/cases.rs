@@ -85,6 +85,10 @@ pub enum Established {
     Basic,
     /// A certificate.
     ClientCert,
+    /// Whatever another service was asked about.
+    ForwardAuth,
+    /// A token that its provider was asked about.
+    Introspection,
     /// A token.
     #[default]
     Jwt,
@@ -96,6 +100,8 @@ impl From<Established> for CredentialKind {
             Established::ApiKey => Self::ApiKey,
             Established::Basic => Self::Basic,
             Established::ClientCert => Self::ClientCert,
+            Established::ForwardAuth => Self::ForwardAuth,
+            Established::Introspection => Self::Introspection,
             Established::Jwt => Self::Jwt,
         }
     }

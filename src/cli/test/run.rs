@@ -133,7 +133,9 @@ impl<'p> Suite<'p> {
         let methods = self.policy.routes.iter().filter_map(|route| route.access.rule());
         let terms = methods.flat_map(|rule| &rule.methods).find_map(|method| match method {
             Method::ApiKey(terms) => Some(terms),
-            Method::Basic(_) | Method::ClientCert(_) | Method::Jwt(_) => None,
+            Method::Basic(_) | Method::ClientCert(_) | Method::ForwardAuth(_) | Method::Jwt(_) => {
+                None
+            }
         });
         let terms = terms.context("no route takes an API key")?;
         match (&terms.header, &terms.query) {
@@ -148,7 +150,10 @@ impl<'p> Suite<'p> {
     fn token_place(&self) -> TokenPlace {
         let methods = self.policy.routes.iter().filter_map(|route| route.access.rule());
         let places = methods.flat_map(|rule| &rule.methods).flat_map(|method| match method {
-            Method::ApiKey(_) | Method::Basic(_) | Method::ClientCert(_) => &[][..],
+            Method::ApiKey(_)
+            | Method::Basic(_)
+            | Method::ClientCert(_)
+            | Method::ForwardAuth(_) => &[][..],
             Method::Jwt(rule) => rule.places.as_slice(),
         });
         let places: Vec<&TokenPlace> = places.collect();

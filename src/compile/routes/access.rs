@@ -10,6 +10,8 @@ use crate::{
         api_keys::KeyMethod,
         client_cert,
         faults::Faults,
+        forward_auth::{self, Services},
+        introspection::{self, Providers},
         issuers::{self, Issuers},
     },
     config::{
@@ -22,7 +24,7 @@ use crate::{
     policy::{
         authn::{
             ApiKeyTerms, AuthRule, BasicTerms, Challenges, ClientCertTerms, JwtRule, Method,
-            OnlyMethod, jwt::IssuerTerms,
+            OnlyMethod, introspection::IntrospectionTerms, jwt::IssuerTerms,
         },
         rules::Access,
     },
@@ -31,13 +33,24 @@ use crate::{
 /// The methods that are configured, and what a route gets that does not say.
 pub(in crate::compile) struct Methods<'i> {
     input: &'i Input<'i>,
-    issuers: &'i Issuers,
+    said_by: SaidBy<'i>,
     api_key: Option<KeyMethod>,
     basic: Option<Arc<BasicTerms>>,
     client_cert: Option<ClientCertTerms>,
     default: DefaultAuth<'i>,
     /// Whether a route was told already that it has to say.
     undecided_told: bool,
+}
+
+/// Who says what credentials are worth that the gateway does not hold itself.
+#[derive(Clone, Copy)]
+pub(in crate::compile) struct SaidBy<'i> {
+    /// Those whose signature says it.
+    pub issuers: &'i Issuers,
+    /// Those who are asked.
+    pub providers: &'i Providers,
+    /// Those who are asked about whole requests.
+    pub services: &'i Services,
 }
 
 /// What a route gets that does not say.
@@ -49,14 +62,14 @@ enum DefaultAuth<'i> {
     /// These methods, as they stand at this place; required unless `optional`.
     Methods { methods: Vec<AuthMethod>, at: Option<Site<'i>>, optional: bool },
     /// Nothing: it has to say, because so many methods are configured.
-    Undecided { configured: Vec<&'static str> },
+    Undecided { configured: Vec<String> },
 }
 
 impl<'i> Methods<'i> {
     /// Gathers what is configured.
     pub fn new(
         input: &'i Input<'i>,
-        issuers: &'i Issuers,
+        said_by: SaidBy<'i>,
         api_key: Option<KeyMethod>,
         faults: &mut Faults,
     ) -> Self {
@@ -65,7 +78,7 @@ impl<'i> Methods<'i> {
         let default = DefaultAuth::Faulty;
         let client_cert = client_cert::compile(input, faults);
         let mut methods =
-            Self { input, issuers, api_key, basic, client_cert, default, undecided_told: false };
+            Self { input, said_by, api_key, basic, client_cert, default, undecided_told: false };
         methods.default = methods.read_default(faults);
         methods
     }
@@ -152,13 +165,13 @@ impl<'i> Methods<'i> {
                 self.default_methods(methods.as_slice(), at, false, faults)
             }
             None => match self.configured().as_slice() {
-                [(_, method)] => DefaultAuth::Methods {
+                [method] => DefaultAuth::Methods {
                     methods: vec![method.clone()],
                     at: None,
                     optional: false,
                 },
                 several => DefaultAuth::Undecided {
-                    configured: several.iter().map(|(name, _)| *name).collect(),
+                    configured: several.iter().map(ToString::to_string).collect(),
                 },
             },
         }
@@ -178,17 +191,22 @@ impl<'i> Methods<'i> {
         }
     }
 
-    fn configured(&self) -> Vec<(&'static str, AuthMethod)> {
+    fn configured(&self) -> Vec<AuthMethod> {
         let config = self.input.config;
         let jwt = !config.authentication.jwt.is_empty() || config.token.is_some();
         let methods = [
-            (jwt, "jwt", AuthMethod::Jwt),
-            (config.authentication.api_keys.is_some(), "api_key", AuthMethod::ApiKey),
-            (config.authentication.basic.is_some(), "basic", AuthMethod::Basic),
-            (config.authentication.client_cert.is_some(), "client_cert", AuthMethod::ClientCert),
+            (jwt, AuthMethod::Jwt),
+            (config.authentication.api_keys.is_some(), AuthMethod::ApiKey),
+            (config.authentication.basic.is_some(), AuthMethod::Basic),
+            (config.authentication.client_cert.is_some(), AuthMethod::ClientCert),
         ];
-        let there = methods.into_iter().filter(|(there, ..)| *there);
-        there.map(|(_, name, method)| (name, method)).collect()
+        let there = methods.into_iter().filter(|(there, _)| *there).map(|(_, method)| method);
+        let providers = config.authentication.introspection.names().cloned();
+        let services = config.authentication.forward_auth.names().cloned();
+        there
+            .chain(providers.map(AuthMethod::Introspection))
+            .chain(services.map(AuthMethod::ForwardAuth))
+            .collect()
     }
 
     fn rule(&self, methods: &[AuthMethod], at: Site<'_>, faults: &mut Faults) -> Option<AuthRule> {
@@ -206,6 +224,7 @@ impl<'i> Methods<'i> {
                 sound &= self.add(method, &mut found, at, faults).is_some();
             }
         }
+        sound &= forward_auth_is_last(methods, at, faults);
         if !sound || !one_takes_the_rest(&found, at, faults) {
             return None;
         }
@@ -237,26 +256,41 @@ impl<'i> Methods<'i> {
                     return self.not_configured(method, "authentication.client_cert", at, faults);
                 }
             },
+            AuthMethod::ForwardAuth(name) => {
+                if !self.input.config.authentication.forward_auth.has(name) {
+                    forward_auth::unknown(self.input, name.as_str(), at, faults);
+                    return None;
+                }
+                let service = self.said_by.services.find(name.as_str())?;
+                found.push(Method::ForwardAuth(Arc::clone(service)));
+            }
+            AuthMethod::Introspection(name) => {
+                if !self.input.config.authentication.introspection.has(name) {
+                    introspection::unknown(self.input, name.as_str(), at, faults);
+                    return None;
+                }
+                ask(found, self.said_by.providers.find(name.as_str())?, at, faults)?;
+            }
             AuthMethod::Jwt => {
                 let config = self.input.config;
                 if config.authentication.jwt.is_empty() && config.token.is_none() {
                     return self.not_configured(method, "authentication.jwt", at, faults);
                 }
-                self.issuers.all().iter().for_each(|issuer| take(found, issuer));
+                self.said_by.issuers.all().iter().for_each(|issuer| take(found, issuer));
             }
             AuthMethod::JwtOwn => {
                 if self.input.config.token.is_none() {
                     return self.not_configured(method, "token", at, faults);
                 }
                 // If it is missing here it has a fault of its own.
-                take(found, self.issuers.find(IssuerTerms::OWN)?);
+                take(found, self.said_by.issuers.find(IssuerTerms::OWN)?);
             }
             AuthMethod::JwtFrom(name) => {
                 if !self.input.config.authentication.jwt.has(name) {
                     issuers::unknown(self.input, name.as_str(), at, faults);
                     return None;
                 }
-                take(found, self.issuers.find(name.as_str())?);
+                take(found, self.said_by.issuers.find(name.as_str())?);
             }
         }
         Some(())
@@ -287,6 +321,7 @@ impl<'i> Methods<'i> {
                 }
                 // There is no scheme of HTTP for it.
                 Method::ClientCert(_) => return None,
+                Method::ForwardAuth(_) => format!("ForwardAuth realm=\"{realm}\""),
                 Method::Jwt(_) => "Bearer".to_owned(),
             };
             HeaderValue::from_str(&line).ok()
@@ -315,8 +350,10 @@ pub(in crate::compile) fn sources(access: &Access) -> Vec<IssuerName> {
             Method::ApiKey(_) | Method::Basic(_) | Method::ClientCert(_) => {
                 add(Principal::local());
             }
+            Method::ForwardAuth(service) => add(service.name.clone()),
             Method::Jwt(rule) => {
                 rule.issuers.iter().for_each(|issuer| add(issuer.principal_issuer.clone()));
+                rule.introspection.iter().for_each(|provider| add(provider.name.clone()));
             }
         }
     }
@@ -326,15 +363,47 @@ pub(in crate::compile) fn sources(access: &Access) -> Vec<IssuerName> {
 /// A bearer token is one credential whoever checks it, so all issuers make one method, at the
 /// place of the first.
 fn take(found: &mut Vec<Method>, issuer: &Arc<IssuerTerms>) {
-    let there = found.iter_mut().find_map(|method| match method {
-        Method::Jwt(rule) => Some(rule),
-        Method::ApiKey(_) | Method::Basic(_) | Method::ClientCert(_) => None,
-    });
-    match there {
+    match bearer(found) {
         None => found.push(Method::Jwt(JwtRule::of(vec![issuer.clone()]))),
         Some(rule) if rule.issuers.iter().any(|one| one.name == issuer.name) => {}
         Some(rule) => rule.add(issuer.clone()),
     }
+}
+
+/// What no issuer takes goes to one provider: of two, nobody could say which.
+fn ask(
+    found: &mut Vec<Method>,
+    provider: &Arc<IntrospectionTerms>,
+    at: Site<'_>,
+    faults: &mut Faults,
+) -> Option<()> {
+    match bearer(found) {
+        None => {
+            let mut rule = JwtRule::of(Vec::new());
+            rule.ask(Arc::clone(provider));
+            found.push(Method::Jwt(rule));
+        }
+        Some(rule) => {
+            if let Some(other) = &rule.introspection {
+                let message = format!("`introspection:{}` takes every token already", other.name);
+                faults
+                    .fault(codes::CONTRADICTION, at, message)
+                    .help("keep one of them: what no listed issuer takes goes to one provider");
+                return None;
+            }
+            rule.ask(Arc::clone(provider));
+        }
+    }
+    Some(())
+}
+
+fn bearer(found: &mut [Method]) -> Option<&mut JwtRule> {
+    found.iter_mut().find_map(|method| match method {
+        Method::Jwt(rule) => Some(rule),
+        Method::ApiKey(_) | Method::Basic(_) | Method::ClientCert(_) | Method::ForwardAuth(_) => {
+            None
+        }
+    })
 }
 
 /// `jwt` is every issuer: one that is named beside it changes nothing.
@@ -347,11 +416,27 @@ fn warn_of_issuer(method: &AuthMethod, all: &[AuthMethod], at: Site<'_>, faults:
     }
 }
 
+/// What a service is sent may be the credential of another method, which it would be shown in vain.
+fn forward_auth_is_last(methods: &[AuthMethod], at: Site<'_>, faults: &mut Faults) -> bool {
+    let is_last = |index: usize| index + 1 == methods.len();
+    let early = methods
+        .iter()
+        .enumerate()
+        .find(|(index, method)| matches!(method, AuthMethod::ForwardAuth(_)) && !is_last(*index));
+    let Some((index, method)) = early else { return true };
+    faults
+        .fault(codes::CONTRADICTION, at.item(index), format!("`{method}` is not the last method"))
+        .help("list it last, and once: it takes whatever the others leave");
+    false
+}
+
 /// Of two issuers without `issuer` nobody could say who takes a token.
 fn one_takes_the_rest(found: &[Method], at: Site<'_>, faults: &mut Faults) -> bool {
     let mut takers = found.iter().flat_map(|method| match method {
         Method::Jwt(rule) => rule.issuers.as_slice(),
-        Method::ApiKey(_) | Method::Basic(_) | Method::ClientCert(_) => &[],
+        Method::ApiKey(_) | Method::Basic(_) | Method::ClientCert(_) | Method::ForwardAuth(_) => {
+            &[]
+        }
     });
     let mut takers = takers.by_ref().filter(|issuer| issuer.issuer.is_none());
     let (Some(first), Some(second)) = (takers.next(), takers.next()) else { return true };
@@ -394,7 +479,7 @@ fn as_usual(name: &str) -> String {
     words.collect::<Vec<_>>().join("-")
 }
 
-fn undecided(configured: &[&str], route: Site<'_>, faults: &mut Faults) {
+fn undecided(configured: &[String], route: Site<'_>, faults: &mut Faults) {
     match configured {
         [] => faults
             .fault(

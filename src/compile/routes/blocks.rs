@@ -127,7 +127,11 @@ impl Ground<'_> {
         if sources.contains(&source) {
             return Some(source);
         }
-        if name != Principal::LOCAL && !self.input.config.authentication.jwt.has(&source) {
+        let authentication = &self.input.config.authentication;
+        let known = authentication.jwt.has(&source)
+            || authentication.introspection.has(&source)
+            || authentication.forward_auth.has(&source);
+        if name != Principal::LOCAL && !known {
             issuers::unknown(self.input, name, at, faults);
             return None;
         }

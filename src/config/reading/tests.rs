@@ -149,7 +149,7 @@ routes:
     3:1 wrong-type expected a list, found a mapping | begin each item of a list with `-`
     5:12 wrong-type expected a mapping, found `/users` | write a mapping: `{ path: /users }`
     6:11 wrong-type expected `false`, or `upstream`, or a mapping, found true | `false` switches it off; to have it, remove the key or write its settings
-    7:11 invalid-value expected a method: `jwt`, `jwt:NAME`, `jwt:token`, `api_key`, `basic` or `client_cert`, found `nonee` | did you mean `none`?
+    7:11 invalid-value expected a method: `jwt`, `jwt:NAME`, `jwt:token`, `api_key`, `basic`, `client_cert`, `introspection:NAME` or `forward_auth:NAME`, found `nonee` | did you mean `none`?
     8:26 wrong-type expected `true` or `false`, found `true` | write `true` without quotes
     9:15 wrong-type expected the name of an upstream, or a URL such as `http://127.0.0.1:9000`, found 7 | for text, put it in quotes: `"7"`
     10:21 wrong-type expected a list, found `admin` | write a list: `[admin]`
@@ -321,8 +321,6 @@ fn what_a_later_version_brings_is_refused_by_name() {
         "server: { listen: { address: 127.0.0.1:1, proxy_protocol: true } }",
         "server: { limits: { connections: 5 } }",
         "tracing: { sample: 1 }",
-        "routes: [{ match: { path: / }, auth: [forward_auth:legacy] }]",
-        "defaults: { auth: { optional: [introspection:a] } }",
     ] {
         let loaded = load(text);
         let codes: Vec<_> = loaded.diagnostics.iter().map(|fault| fault.code).collect();

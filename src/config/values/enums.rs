@@ -67,6 +67,10 @@ pub enum AuthMethod {
     Basic,
     /// `client_cert`: a certificate that the client shows.
     ClientCert,
+    /// `forward_auth:NAME`: whatever this service knows the sender by.
+    ForwardAuth(IssuerName),
+    /// `introspection:NAME`: a token that this provider is asked about.
+    Introspection(IssuerName),
     /// `jwt`: a token of any issuer, the gateway's own included.
     Jwt,
     /// `jwt:NAME`: a token of this issuer.
@@ -77,11 +81,9 @@ pub enum AuthMethod {
 
 impl Written for AuthMethod {
     const FORMAT: &'static str = "auth-method";
-    const EXPECTS: &'static str =
-        "a method: `jwt`, `jwt:NAME`, `jwt:token`, `api_key`, `basic` or `client_cert`";
+    const EXPECTS: &'static str = "a method: `jwt`, `jwt:NAME`, `jwt:token`, `api_key`, `basic`, `client_cert`, `introspection:NAME` or `forward_auth:NAME`";
 
     fn read(text: &str) -> Result<Self, ValueFault> {
-        let later = |what| Err(ValueFault::not_available(what));
         match text.split_once(':') {
             None => match text {
                 "api_key" => Ok(Self::ApiKey),
@@ -101,8 +103,8 @@ impl Written for AuthMethod {
             },
             Some(("jwt", "token")) => Ok(Self::JwtOwn),
             Some(("jwt", name)) => IssuerName::read(name).map(Self::JwtFrom),
-            Some(("introspection", _)) => later("token introspection"),
-            Some(("forward_auth", _)) => later("`forward_auth`"),
+            Some(("introspection", name)) => IssuerName::read(name).map(Self::Introspection),
+            Some(("forward_auth", name)) => IssuerName::read(name).map(Self::ForwardAuth),
             Some(_) => {
                 Err(unknown_word(text, ["jwt", "api_key", "basic", "client_cert", "jwt:token"]))
             }
@@ -116,6 +118,8 @@ impl std::fmt::Display for AuthMethod {
             Self::ApiKey => f.write_str("api_key"),
             Self::Basic => f.write_str("basic"),
             Self::ClientCert => f.write_str("client_cert"),
+            Self::ForwardAuth(service) => write!(f, "forward_auth:{service}"),
+            Self::Introspection(provider) => write!(f, "introspection:{provider}"),
             Self::Jwt => f.write_str("jwt"),
             Self::JwtFrom(issuer) => write!(f, "jwt:{issuer}"),
             Self::JwtOwn => f.write_str("jwt:token"),
@@ -289,7 +293,6 @@ written!(Algorithm, AuthMethod, HostHeader, LimitKey, PasswordHash, TokenPlace);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::codes;
 
     #[test]
     fn an_unsigned_token_cannot_be_configured() {
@@ -297,13 +300,6 @@ mod tests {
         assert!(Algorithm::read("hs256").is_err(), "names are exact");
         for (name, _) in ALGORITHMS {
             assert_eq!(Algorithm::read(name).unwrap().as_str(), name);
-        }
-    }
-
-    #[test]
-    fn a_method_of_a_later_version_says_so() {
-        for text in ["introspection:partner", "forward_auth:legacy"] {
-            assert_eq!(AuthMethod::read(text).unwrap_err().code, codes::NOT_AVAILABLE, "{text}");
         }
     }
 
@@ -322,7 +318,9 @@ mod tests {
     #[test]
     fn a_method_near_to_a_known_one_is_offered() {
         assert_eq!(AuthMethod::read("jwt:token"), Ok(AuthMethod::JwtOwn));
-        assert_eq!(AuthMethod::read("jwt:corp").unwrap().to_string(), "jwt:corp");
+        for text in ["jwt:corp", "introspection:partner", "forward_auth:legacy"] {
+            assert_eq!(AuthMethod::read(text).unwrap().to_string(), text);
+        }
         let fault = AuthMethod::read("apikey").unwrap_err();
         assert_eq!(fault.help.as_deref(), Some("did you mean `api_key`?"));
         assert!(AuthMethod::read("none").unwrap_err().reason.unwrap().contains("stands alone"));

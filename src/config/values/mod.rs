@@ -25,7 +25,7 @@ pub use size::Size;
 pub use store::StoreUrl;
 pub use text::{ClaimPath, Expression, PathTemplate, QuotaText, Template};
 pub use time::Period;
-pub use url::{RemoteUrl, TargetUrl, UpstreamRef};
+pub use url::{RemoteUrl, ServiceUrl, TargetUrl, UpstreamRef};
 
 pub use text::{RULES, Rule};
 

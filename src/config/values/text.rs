@@ -124,6 +124,7 @@ pub const RULES: &[Rule] = &[
     rule::<super::RealmText>(),
     rule::<super::RequestPath>(),
     rule::<super::ServerName>(),
+    rule::<super::ServiceUrl>(),
     rule::<super::Sha256Hex>(),
     rule::<super::Size>(),
     rule::<super::StoreUrl>(),

@@ -99,37 +99,61 @@ impl Written for RemoteUrl {
     const EXPECTS: &'static str = "a URL such as `https://id.example.com/keys`";
 
     fn read(text: &str) -> Result<Self, ValueFault> {
-        let (scheme, rest) = text.split_once("://").ok_or_else(ValueFault::malformed)?;
-        if text.len() > 2048 || !text.bytes().all(|byte| (b'!'..=b'~').contains(&byte)) {
-            return Err(ValueFault::because("a URL is at most 2048 characters of visible ASCII"));
-        }
-        if rest.contains('#') {
-            return Err(ValueFault::because("what follows `#` in a URL is not sent"));
-        }
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        if authority.contains('@') {
-            return Err(ValueFault::because("a URL with a username or password in it is not sent"));
-        }
-        if authority.contains('\\') {
-            return Err(ValueFault::malformed());
-        }
-        let (host, port) = split_port(authority).ok_or_else(ValueFault::malformed)?;
-        if !is_host(host) || port == Some(0) {
-            return Err(ValueFault::malformed());
-        }
-        match scheme {
-            "https" => {}
-            "http" if is_loopback(host) => {}
-            "http" => {
-                return Err(ValueFault::because(
-                    "by `http` only this machine is asked: on the way anybody could answer",
-                )
-                .help("write `https://`"));
-            }
-            _ => return Err(ValueFault::malformed()),
+        let (scheme, host) = asked(text)?;
+        if scheme == "http" && !is_loopback(host) {
+            return Err(ValueFault::because(
+                "by `http` only this machine is asked: on the way anybody could answer",
+            )
+            .help("write `https://`"));
         }
         Ok(Self(text.to_owned()))
     }
+}
+
+/// An address nearby that the gateway asks itself, as it asks upstreams: `https://…` or `http://…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceUrl(pub String);
+
+impl ServiceUrl {
+    /// The URL as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Written for ServiceUrl {
+    const FORMAT: &'static str = "service-url";
+    const EXPECTS: &'static str = "a URL such as `http://127.0.0.1:7000/check`";
+
+    fn read(text: &str) -> Result<Self, ValueFault> {
+        asked(text).map(|_| Self(text.to_owned()))
+    }
+}
+
+/// The scheme and the host of an address that can be asked.
+fn asked(text: &str) -> Result<(&str, &str), ValueFault> {
+    let (scheme, rest) = text.split_once("://").ok_or_else(ValueFault::malformed)?;
+    if text.len() > 2048 || !text.bytes().all(|byte| (b'!'..=b'~').contains(&byte)) {
+        return Err(ValueFault::because("a URL is at most 2048 characters of visible ASCII"));
+    }
+    if rest.contains('#') {
+        return Err(ValueFault::because("what follows `#` in a URL is not sent"));
+    }
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err(ValueFault::because("a URL with a username or password in it is not sent"));
+    }
+    if authority.contains('\\') {
+        return Err(ValueFault::malformed());
+    }
+    let (host, port) = split_port(authority).ok_or_else(ValueFault::malformed)?;
+    if !is_host(host) || port == Some(0) {
+        return Err(ValueFault::malformed());
+    }
+    if !["http", "https"].contains(&scheme) {
+        return Err(ValueFault::malformed());
+    }
+    Ok((scheme, host))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -143,7 +167,7 @@ fn is_loopback(host: &str) -> bool {
     }
 }
 
-written!(RemoteUrl, TargetUrl, UpstreamRef);
+written!(RemoteUrl, ServiceUrl, TargetUrl, UpstreamRef);
 
 #[cfg(test)]
 mod tests {
@@ -207,6 +231,17 @@ mod tests {
             "https://id.example.com/ä",
         ] {
             assert!(RemoteUrl::read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_service_nearby_is_asked_by_http_too() {
+        for text in ["http://authelia:9091/api/authz", "https://id.example.com/a", "http://[::1]/"]
+        {
+            assert!(ServiceUrl::read(text).is_ok(), "{text}");
+        }
+        for text in ["authelia:9091", "ftp://a/", "http://u@a/", "http://a/#b", "http:///a"] {
+            assert!(ServiceUrl::read(text).is_err(), "{text}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::Method;
-use prometheus::{IntCounter, IntGauge};
+use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::series::{Lazy, Series};
 
@@ -98,6 +98,19 @@ pub struct RefreshMetrics {
     pub success: IntCounter,
     /// Fetches that did not.
     pub failure: IntCounter,
+}
+
+/// The handles of somebody who is asked what credentials are worth.
+#[derive(Clone, Debug)]
+pub struct AuthorityMetrics {
+    /// Answers that vouch for a credential.
+    pub accepted: IntCounter,
+    /// Answers that do not.
+    pub refused: IntCounter,
+    /// No answer, or one that cannot be used.
+    pub failed: IntCounter,
+    /// How long the answers took.
+    pub duration: Histogram,
 }
 
 /// What a decision came to.

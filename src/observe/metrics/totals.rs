@@ -12,6 +12,8 @@ pub(super) struct Authentications {
     api_key: [IntCounter; 2],
     basic: [IntCounter; 2],
     client_cert: [IntCounter; 2],
+    forward_auth: [IntCounter; 2],
+    introspection: [IntCounter; 2],
     jwt: [IntCounter; 2],
     missing: IntCounter,
 }
@@ -26,6 +28,8 @@ impl Authentications {
             api_key: both(CredentialKind::ApiKey),
             basic: both(CredentialKind::Basic),
             client_cert: both(CredentialKind::ClientCert),
+            forward_auth: both(CredentialKind::ForwardAuth),
+            introspection: both(CredentialKind::Introspection),
             jwt: both(CredentialKind::Jwt),
             missing: family.with_label_values(&["none", "missing"]),
         }
@@ -36,6 +40,8 @@ impl Authentications {
             CredentialKind::ApiKey => &self.api_key,
             CredentialKind::Basic => &self.basic,
             CredentialKind::ClientCert => &self.client_cert,
+            CredentialKind::ForwardAuth => &self.forward_auth,
+            CredentialKind::Introspection => &self.introspection,
             CredentialKind::Jwt => &self.jwt,
         }
     }
@@ -52,8 +58,10 @@ impl Authentications {
             CredentialKind::ClientCert
         } else if matches!(denial, Denial::InvalidCredentials { .. }) {
             CredentialKind::Basic
-        } else if matches!(denial, Denial::InvalidToken { .. }) {
-            CredentialKind::Jwt
+        } else if matches!(denial, Denial::RefusedElsewhere { .. }) {
+            CredentialKind::ForwardAuth
+        } else if let Denial::InvalidToken { kind, .. } = denial {
+            *kind
         } else {
             if matches!(denial, Denial::MissingCredentials { .. }) {
                 self.missing.inc();

@@ -5,16 +5,18 @@ use std::{net::IpAddr, sync::Arc};
 use super::{
     Attempt, JwtRule, TokenPlace,
     credential::Presented,
+    introspection::{IntrospectionTerms, Opaque},
     jwt::{IssuerTerms, Jws, LONGEST_TOKEN, Trusted, UserRule, Verified},
 };
 use crate::{
-    model::{Principal, Timestamp},
+    model::{CredentialKind, Principal, Timestamp},
     policy::{
-        Policy, Sources,
+        Policy, Sources, Trail,
         accounts::{ApiKey, User},
         decision::{Denial, TokenFault},
         digest::Digest,
-        sources::{Unavailable, Unverified},
+        sources::{Inspection, Unavailable, Untold, Unverified},
+        trail::Outcome,
     },
 };
 
@@ -24,20 +26,42 @@ pub(super) async fn authenticate(
     rule: &JwtRule,
     presented: &Presented<'_>,
     sources: &impl Sources,
+    trail: &mut Trail,
 ) -> Result<Arc<Principal>, Denial> {
     if let Some(TokenPlace::Cookie(_)) = presented.place {
         attempt.judge_origin()?;
     }
+    if trail.is_kept() {
+        announce(attempt, rule, &presented.value, trail);
+    }
     let from = Origin { client: Some(attempt.facts.client), place: presented.place };
     match judge(attempt.policy, rule, &presented.value, from, sources, attempt.now).await {
         Ok(principal) => Ok(principal),
-        Err(Refused::Unavailable(what)) => Err(Denial::Unavailable(what)),
-        Err(Refused::Fault(fault)) => {
+        Err(refused) => {
+            let (fault, kind) = match refused {
+                Refused::Denied(denial) => return Err(denial),
+                Refused::Unavailable(what) => return Err(Denial::Unavailable(what)),
+                Refused::Fault(fault) => (fault, CredentialKind::Jwt),
+                Refused::ByProvider(fault) => (fault, CredentialKind::Introspection),
+            };
             if fault.counts_as_failure() {
                 sources.count_failure(attempt.facts.client, attempt.now);
             }
-            Err(Denial::InvalidToken { fault, challenges: Arc::clone(&attempt.rule.challenges) })
+            let challenges = Arc::clone(&attempt.rule.challenges);
+            Err(Denial::InvalidToken { fault, kind, challenges })
         }
+    }
+}
+
+/// Says who is asked, for whoever wants to know before anybody is.
+fn announce(attempt: &Attempt<'_>, rule: &JwtRule, token: &[u8], trail: &mut Trail) {
+    let Some(provider) = &rule.introspection else { return };
+    let text = std::str::from_utf8(token).unwrap_or_default();
+    let parsed = rule.parsed(text, Digest::of(token), &attempt.policy.issuers);
+    if parsed.is_err() {
+        trail.note("introspection", Outcome::Passed, attempt.rule.line, || {
+            format!("no listed issuer takes it: `{}` is asked, at {}", provider.name, provider.url)
+        });
     }
 }
 
@@ -66,7 +90,17 @@ pub async fn judge(
         return Err(TokenFault::TooLarge.into());
     }
     let token = std::str::from_utf8(token).map_err(|_| TokenFault::Malformed)?;
-    let (issuer, verified) = verified(policy, rule, token, sources).await?;
+    let digest = Digest::of(token.as_bytes());
+    let (issuer, verified) = match taker(policy, rule, token, digest, sources).await? {
+        Taker::Issuer(issuer, verified) => (issuer, verified),
+        Taker::Provider(provider) => {
+            if from.place.is_some_and(|place| !place.is_authorization()) {
+                return Err(Refused::ByProvider(TokenFault::Place));
+            }
+            let token = Opaque::new(token, digest).map_err(Refused::ByProvider)?;
+            return introspected(policy, provider, token, from.client, sources, now).await;
+        }
+    };
     if from.place.is_some_and(|place| !issuer.take_from.contains(place)) {
         return Err(TokenFault::Place.into());
     }
@@ -85,28 +119,56 @@ pub async fn judge(
     Ok(issuer.principal(trusted, user.as_ref(), &policy.roles)?)
 }
 
-/// The token's facts and the issuer that vouches for them. What was remembered counts only for the
+/// Who takes a token.
+enum Taker<'a> {
+    /// This issuer, which vouches for it.
+    Issuer(&'a Arc<IssuerTerms>, Arc<Verified>),
+    /// This provider, which is to be asked.
+    Provider(&'a Arc<IntrospectionTerms>),
+}
+
+/// Who takes a token; of an issuer, with the token's facts. What was remembered counts only for the
 /// same issuer with the same keys.
-async fn verified<'a>(
+async fn taker<'a>(
     policy: &Policy,
     rule: &'a JwtRule,
     token: &str,
+    digest: Digest,
     sources: &impl Sources,
-) -> Result<(&'a Arc<IssuerTerms>, Arc<Verified>), Refused> {
-    let digest = Digest::of(token.as_bytes());
+) -> Result<Taker<'a>, Refused> {
     let all = &policy.issuers;
     if let Some(verified) = sources.recall(&digest) {
         let issuer = rule.issuer_of(verified.claimed_issuer(), all);
         if let Some(issuer) = issuer.filter(|issuer| sources.vouches(issuer, &verified)) {
-            return Ok((issuer, verified));
+            return Ok(Taker::Issuer(issuer, verified));
         }
     }
-    let jws = Jws::parse(token, digest)?;
-    let issuer = rule.issuer_of(jws.issuer()?, all).ok_or(TokenFault::Issuer)?;
+    let (jws, issuer) = match (rule.parsed(token, digest, all), &rule.introspection) {
+        (Ok(taken), _) => taken,
+        (Err(_), Some(provider)) => return Ok(Taker::Provider(provider)),
+        (Err(fault), None) => return Err(fault.into()),
+    };
     match sources.verify(issuer, &jws).await {
-        Ok(verified) => Ok((issuer, verified)),
+        Ok(verified) => Ok(Taker::Issuer(issuer, verified)),
         Err(Unverified::Fault(fault)) => Err(fault.into()),
         Err(Unverified::Unavailable(what)) => Err(Refused::Unavailable(what)),
+    }
+}
+
+/// Whom a token speaks for, as its provider says.
+async fn introspected(
+    policy: &Policy,
+    provider: &Arc<IntrospectionTerms>,
+    token: Opaque<'_>,
+    client: Option<IpAddr>,
+    sources: &impl Sources,
+    now: Timestamp,
+) -> Result<Arc<Principal>, Refused> {
+    match sources.introspect(provider, &Inspection { token, client, now }).await {
+        Ok(said) => provider.principal(&said, now, &policy.roles).map_err(Refused::ByProvider),
+        Err(Untold::Limited(standing)) => Err(Refused::Denied(Denial::limited(&standing))),
+        Err(Untold::Refused(fault)) => Err(Refused::ByProvider(fault)),
+        Err(Untold::Unavailable(what)) => Err(Refused::Unavailable(what)),
     }
 }
 
@@ -143,6 +205,18 @@ fn client_of(
 }
 
 impl JwtRule {
+    /// The token as a JWS, with the listed issuer that takes it.
+    fn parsed<'a, 't>(
+        &'a self,
+        token: &'t str,
+        digest: Digest,
+        all: &[Arc<IssuerTerms>],
+    ) -> Result<(Jws<'t>, &'a Arc<IssuerTerms>), TokenFault> {
+        let jws = Jws::parse(token, digest)?;
+        let issuer = self.issuer_of(jws.issuer()?, all).ok_or(TokenFault::Issuer)?;
+        Ok((jws, issuer))
+    }
+
     /// The listed issuer that takes tokens with this `iss`: the one with exactly that name, or one
     /// without a name if no issuer of the policy, listed or not, claims it.
     fn issuer_of(&self, iss: Option<&str>, all: &[Arc<IssuerTerms>]) -> Option<&Arc<IssuerTerms>> {
@@ -158,8 +232,12 @@ impl JwtRule {
 }
 
 /// Why a token does not authenticate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Refused {
+    /// Its provider does not let it stand, or what that says of it does not.
+    ByProvider(TokenFault),
+    /// Nobody looked at it.
+    Denied(Denial),
     /// It does not stand.
     Fault(TokenFault),
     /// What it depends on could not be asked.

@@ -31,6 +31,13 @@ pub(super) fn find<'r>(
     match method {
         Method::ApiKey(terms) => only(kind, keys(terms, facts).map(bare)),
         Method::Basic(_) => only(kind, authorizations(facts.headers, "Basic").map(bare)),
+        Method::ForwardAuth(terms) if terms.is_ambiguous(facts.headers) => {
+            Err(Denial::AmbiguousCredentials { kind })
+        }
+        // All of it that matters is in the request.
+        Method::ForwardAuth(terms) => {
+            Ok(terms.is_presented(facts.headers).then_some(bare(Cow::Borrowed(&[]))))
+        }
         // The connection has one or none.
         Method::ClientCert(_) => {
             Ok(facts.certificate.map(|_| Presented { value: Cow::Borrowed(&[]), place: None }))

@@ -10,6 +10,8 @@ mod certificate;
 mod client_cert;
 mod cookie;
 mod credential;
+pub mod forward_auth;
+pub mod introspection;
 pub mod jwt;
 pub mod keys;
 mod place;
@@ -38,6 +40,8 @@ use super::{
     trail::Outcome,
 };
 use crate::model::{CredentialKind, Principal, Timestamp};
+use forward_auth::ForwardAuthTerms;
+use introspection::IntrospectionTerms;
 use jwt::IssuerTerms;
 
 /// Establishes who sent the request, by the first method of the rule whose credential is there.
@@ -75,15 +79,20 @@ pub async fn authenticate(
         Method::ApiKey(_) => api_key::authenticate(&attempt, &presented.value, sources).await,
         Method::Basic(_) => basic::authenticate(&attempt, &presented.value, sources).await,
         Method::ClientCert(terms) => client_cert::authenticate(&attempt, terms, sources).await,
-        Method::Jwt(rule) => bearer::authenticate(&attempt, rule, &presented, sources).await,
+        Method::ForwardAuth(terms) => {
+            forward_auth::authenticate(&attempt, terms, sources, trail).await
+        }
+        Method::Jwt(rule) => bearer::authenticate(&attempt, rule, &presented, sources, trail).await,
     };
     match &principal {
         Ok(who) => trail.note("authentication", Outcome::Passed, rule.line, || {
             format!("{} of {}", who.subject, who.issuer)
         }),
         Err(denial) => {
-            trail
-                .note("authentication", Outcome::Refused, rule.line, || denial.reason().to_owned());
+            trail.note("authentication", Outcome::Refused, rule.line, || match denial {
+                Denial::Unavailable(what) => what.to_string(),
+                denial => denial.reason().to_owned(),
+            });
         }
     }
     principal.map(Some)
@@ -179,7 +188,9 @@ pub enum Method {
     Basic(Arc<BasicTerms>),
     /// The client's TLS certificate.
     ClientCert(ClientCertTerms),
-    /// A bearer token of one of these issuers.
+    /// Whatever another service knows the sender by.
+    ForwardAuth(Arc<ForwardAuthTerms>),
+    /// A bearer token: of one of these issuers, or for their introspection.
     Jwt(JwtRule),
 }
 
@@ -190,24 +201,28 @@ impl Method {
             Self::ApiKey(_) => CredentialKind::ApiKey,
             Self::Basic(_) => CredentialKind::Basic,
             Self::ClientCert(_) => CredentialKind::ClientCert,
+            Self::ForwardAuth(_) => CredentialKind::ForwardAuth,
             Self::Jwt(_) => CredentialKind::Jwt,
         }
     }
 }
 
-/// Which issuers' tokens a route takes.
+/// Who says what a route's bearer tokens are worth. A bearer token is one credential whoever checks
+/// it.
 #[derive(Debug)]
 pub struct JwtRule {
-    /// In the order of the file. At most one is without `issuer`.
+    /// Those whose signature says it, in the order of the file. At most one is without `issuer`.
     pub issuers: Vec<Arc<IssuerTerms>>,
     /// Where a token is looked for: every place of one of them, each once.
     pub places: Vec<TokenPlace>,
+    /// Who is asked about what none of them takes, if it stands in `Authorization`.
+    pub introspection: Option<Arc<IntrospectionTerms>>,
 }
 
 impl JwtRule {
     /// Takes the tokens of these issuers, each in its places.
     pub fn of(issuers: Vec<Arc<IssuerTerms>>) -> Self {
-        let mut rule = Self { issuers: Vec::new(), places: Vec::new() };
+        let mut rule = Self { issuers: Vec::new(), places: Vec::new(), introspection: None };
         issuers.into_iter().for_each(|issuer| rule.add(issuer));
         rule
     }
@@ -220,6 +235,14 @@ impl JwtRule {
             }
         }
         self.issuers.push(issuer);
+    }
+
+    /// Asks a provider about the rest.
+    pub fn ask(&mut self, provider: Arc<IntrospectionTerms>) {
+        if !self.places.iter().any(TokenPlace::is_authorization) {
+            self.places.push(TokenPlace::authorization());
+        }
+        self.introspection = Some(provider);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
 
 /// Whether the credential that established this principal was taken back since: the token, its
 /// login or the key was revoked, or the user that it speaks for is no longer let in. Not asked is
-/// whether it has ended by itself ([`Principal::expires`]).
+/// whether it has ended by itself ([`Principal::expires`]), nor anything of others.
 ///
 /// # Errors
 /// If what it depends on cannot be asked: then nothing is known against it.
@@ -29,6 +29,8 @@ pub async fn is_taken_back(
         CredentialKind::Basic | CredentialKind::ClientCert => {
             is_shut_out(&principal.subject, sources).await
         }
+        // Whoever vouched for it is asked about requests, and not told of what goes on.
+        CredentialKind::ForwardAuth | CredentialKind::Introspection => Ok(false),
         CredentialKind::Jwt => {
             let name = &principal.issuer;
             let issuer = policy.issuers.iter().find(|one| one.principal_issuer == *name);

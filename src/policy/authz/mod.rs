@@ -17,7 +17,7 @@ use super::{
     scope::Scope,
     trail::Outcome,
 };
-use crate::model::{Cidr, CredentialKind, IssuerName, Permission, Role, Timestamp};
+use crate::model::{Cidr, IssuerName, Permission, Role, Timestamp};
 
 /// Conditions that must all hold. Never empty.
 #[derive(Debug)]
@@ -193,7 +193,7 @@ fn refusal(route: &Route, failing: Failing<'_>, scope: &Scope<'_>, now: Timestam
     {
         return Denial::MissingCredentials { challenges: rule.challenges.clone() };
     }
-    let bearer = scope.principal.is_some_and(|who| who.method == CredentialKind::Jwt);
+    let bearer = scope.principal.is_some_and(|who| who.method.is_bearer());
     match failing {
         Failing::Networks => Denial::ConditionFailed { which: Unmet::Networks },
         Failing::Roles(roles) => Denial::MissingRole { required: roles.to_vec(), bearer },

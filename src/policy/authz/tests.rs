@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    model::Principal,
+    model::{CredentialKind, Principal},
     policy::{
         authn::{AuthRule, Challenges},
         forward::request::tests::route as plain_route,

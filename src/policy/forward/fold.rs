@@ -63,9 +63,9 @@ pub struct IdentityDefinition {
     pub accept: Vec<HeaderName>,
     /// More names that no client may send.
     pub strip: Vec<HeaderName>,
-    /// Names that some route sets or adds with a value of its principal, see
-    /// [`told_by_route`].
-    pub told_by_routes: Vec<HeaderName>,
+    /// Names that some route sets or adds with a value of its principal, see [`told_by_route`]; and
+    /// those that are taken from services which know clients.
+    pub told_elsewhere: Vec<HeaderName>,
 }
 
 /// The names that a route sets or adds with a value of its principal: no client may send them on
@@ -92,10 +92,10 @@ pub struct IdentityTerms {
 impl IdentityTerms {
     /// Compiles the terms.
     pub fn new(definition: IdentityDefinition) -> Self {
-        let IdentityDefinition { headers, assertion, accept, strip, told_by_routes } = definition;
+        let IdentityDefinition { headers, assertion, accept, strip, told_elsewhere } = definition;
         let set = headers.iter().map(|(name, _)| name);
         let set = set.chain(assertion.iter().map(|assertion| &assertion.header));
-        let owned = set.chain(&strip).chain(&told_by_routes);
+        let owned = set.chain(&strip).chain(&told_elsewhere);
         let owned: AHashSet<_> = owned.map(|name| fold(name.as_str().as_bytes())).collect();
         let owned_lengths = owned.iter().fold(0, |bits, name| bits | length_bit(name));
         Self { headers, assertion, owned, owned_lengths, accepted: accept }

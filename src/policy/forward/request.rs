@@ -13,7 +13,7 @@ use super::{
     query,
 };
 use crate::{
-    model::{parse_hop, push_address, push_digits},
+    model::{CredentialKind, parse_hop, push_address, push_digits},
     policy::{
         RequestFacts,
         authn::{Method, TokenPlace},
@@ -44,6 +44,7 @@ pub fn plan(
     connection(facts, &mut edits.list);
     forwarded(facts, &mut edits);
     host(forwarding, &mut edits.list);
+    taken(route, scope, &mut edits);
     for (name, template) in identity.headers() {
         match template.constant() {
             Some(value) => edits.list.push(HeaderEdit::Set(name.clone(), value.clone())),
@@ -116,6 +117,7 @@ fn spells_a_place(name: &HeaderName, methods: &[Method]) -> bool {
     methods.iter().any(|method| match method {
         Method::ApiKey(terms) => terms.header.as_ref().is_some_and(|place| is_alias(name, place)),
         Method::Basic(_) | Method::ClientCert(_) => false,
+        Method::ForwardAuth(terms) => terms.send.iter().any(|place| is_alias(name, place)),
         Method::Jwt(rule) => rule.places.iter().any(|place| match place {
             TokenPlace::Cookie(_) | TokenPlace::Query(_) => false,
             TokenPlace::Header(place) => is_alias(name, place),
@@ -139,6 +141,9 @@ fn empty_places(
             }
             Method::Basic(_) => empty_header(Some(&header::AUTHORIZATION), facts, edits),
             Method::ClientCert(_) => {}
+            Method::ForwardAuth(terms) => {
+                terms.send.iter().for_each(|name| empty_header(Some(name), facts, edits));
+            }
             Method::Jwt(rule) => {
                 for place in &rule.places {
                     match place {
@@ -229,6 +234,30 @@ fn forwarded(facts: &RequestFacts<'_>, edits: &mut Edits) {
         Some(())
     });
     edits.set(X_REQUEST_ID, |text| push(facts.request_id, text));
+}
+
+/// The hops as they are told, also to others who are asked about the request.
+pub(in crate::policy) fn forwarded_for(facts: &RequestFacts<'_>) -> Vec<u8> {
+    let mut text = Vec::new();
+    push_hops(&hops(facts), &mut text);
+    text
+}
+
+/// What a service that knows the client said of it, as it said it. What it did not say is absent: no
+/// client may send these names.
+fn taken(route: &Route, scope: &Scope<'_>, edits: &mut Edits) {
+    let Some(principal) = scope.principal.filter(|who| who.method == CredentialKind::ForwardAuth)
+    else {
+        return;
+    };
+    let methods = route.access.rule().into_iter().flat_map(|rule| &rule.methods);
+    for method in methods {
+        let Method::ForwardAuth(terms) = method else { continue };
+        for name in terms.take.iter().filter(|_| terms.name == principal.issuer) {
+            let said = principal.claims.members().get(name.as_str());
+            edits.set(name.clone(), |text| push(said?.as_str()?, text));
+        }
+    }
 }
 
 fn push(part: &str, text: &mut Vec<u8>) -> Option<()> {

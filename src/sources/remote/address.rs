@@ -32,6 +32,20 @@ pub(super) fn read(text: &str) -> Result<Url, Fault> {
     Ok(url)
 }
 
+/// Reads the address of a service nearby, which the file names: `https` or `http`.
+///
+/// # Errors
+/// Everything else.
+pub(super) fn read_nearby(text: &str) -> Result<Url, Fault> {
+    let refuse = |why| Fault::Address { url: text.chars().take(200).collect(), why };
+    let url = Url::parse(text).map_err(|_| refuse("it is no URL"))?;
+    let is_plain = url.username().is_empty() && url.password().is_none();
+    if !["http", "https"].contains(&url.scheme()) || !is_plain {
+        return Err(refuse("it is not one that is asked"));
+    }
+    Ok(url)
+}
+
 /// Reads an address that a document from `origin` names.
 ///
 /// # Errors

@@ -22,14 +22,27 @@ const REDIRECTS: usize = 3;
 /// # Errors
 /// If there are none.
 pub(super) fn client() -> Result<Client, Fault> {
-    // An error says that it was done before.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let followed = redirect::Policy::custom(|attempt| {
         let before = attempt.previous();
         let origin = attempt.url().origin();
         let same = before.iter().all(|earlier| earlier.origin() == origin);
         if same && before.len() <= REDIRECTS { attempt.follow() } else { attempt.stop() }
     });
+    build(followed)
+}
+
+/// A client for questions in which a credential is sent: it follows no redirect at all, since
+/// nobody but whom the file names is to see one.
+///
+/// # Errors
+/// As [`client`].
+pub(super) fn discreet_client() -> Result<Client, Fault> {
+    build(redirect::Policy::none())
+}
+
+fn build(followed: redirect::Policy) -> Result<Client, Fault> {
+    // An error says that it was done before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .redirect(followed)
         .connect_timeout(CONNECT)

@@ -32,7 +32,7 @@ pub enum Fault {
     /// It sends elsewhere.
     #[error("it redirects to another place ({0}), which is not followed")]
     Redirected(StatusCode),
-    /// Another status than 200.
+    /// A status that says nothing.
     #[error("it answered {0}")]
     Status(StatusCode),
     /// More bytes than are taken.

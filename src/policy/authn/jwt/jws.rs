@@ -89,7 +89,7 @@ impl<'r> Jws<'r> {
     }
 }
 
-pub(super) fn issuer_of(claims: &Claims) -> Result<Option<&str>, TokenFault> {
+pub(in crate::policy::authn) fn issuer_of(claims: &Claims) -> Result<Option<&str>, TokenFault> {
     match claims.members().get("iss") {
         None => Ok(None),
         Some(Value::String(issuer)) => Ok(Some(issuer)),

@@ -13,9 +13,12 @@ use std::{sync::Arc, time::Duration};
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
 
+pub(super) use jws::issuer_of;
 pub use jws::{JoseHeader, Jws, LONGEST_TOKEN, normal_type};
 pub use principal::Grants;
+pub(super) use principal::Says;
 pub use verified::Verified;
+pub(super) use verified::date;
 
 use super::{TokenPlace, keys::Keys};
 use crate::{
@@ -156,7 +159,7 @@ impl IssuerTerms {
             {
                 return Err(TokenFault::Issuer);
             }
-            self.judge_audience(claims)?;
+            judge_audience(&self.audiences, &self.claims.audience, claims)?;
         }
         if verified.expires.is_some_and(|expires| expires + self.leeway <= now) {
             return Err(TokenFault::Expired);
@@ -168,34 +171,42 @@ impl IssuerTerms {
         if !stood && self.require.iter().any(absent) {
             return Err(TokenFault::MissingClaim);
         }
-        let subject = match claims.find(&self.claims.subject) {
-            None | Some(Value::Null) => return Err(TokenFault::MissingClaim),
-            Some(Value::String(subject)) if subject.is_empty() => {
-                return Err(TokenFault::MissingClaim);
-            }
-            Some(Value::String(subject)) => subject,
-            Some(_) => return Err(TokenFault::ClaimType),
-        };
+        let subject = subject_of(claims, &self.claims.subject)?;
         Ok(Trusted { verified, subject })
     }
+}
 
-    fn judge_audience(&self, claims: &Claims) -> Result<(), TokenFault> {
-        if self.audiences.is_empty() {
-            return Ok(());
-        }
-        let ours = |name: &str| self.audiences.iter().any(|audience| audience == name);
-        let meant = match claims.find(&self.claims.audience) {
-            None => false,
-            Some(Value::String(name)) => ours(name),
-            Some(Value::Array(names)) => {
-                let mut found = false;
-                for name in names {
-                    found |= ours(name.as_str().ok_or(TokenFault::ClaimType)?);
-                }
-                found
+/// Whether one of these is meant by the claim at this path; with none of them, whoever is.
+pub(super) fn judge_audience(
+    audiences: &[String],
+    path: &str,
+    claims: &Claims,
+) -> Result<(), TokenFault> {
+    if audiences.is_empty() {
+        return Ok(());
+    }
+    let ours = |name: &str| audiences.iter().any(|audience| audience == name);
+    let meant = match claims.find(path) {
+        None => false,
+        Some(Value::String(name)) => ours(name),
+        Some(Value::Array(names)) => {
+            let mut found = false;
+            for name in names {
+                found |= ours(name.as_str().ok_or(TokenFault::ClaimType)?);
             }
-            Some(_) => return Err(TokenFault::ClaimType),
-        };
-        if meant { Ok(()) } else { Err(TokenFault::Audience) }
+            found
+        }
+        Some(_) => return Err(TokenFault::ClaimType),
+    };
+    if meant { Ok(()) } else { Err(TokenFault::Audience) }
+}
+
+/// Whom the claim at this path names.
+pub(super) fn subject_of<'c>(claims: &'c Claims, path: &str) -> Result<&'c str, TokenFault> {
+    match claims.find(path) {
+        None | Some(Value::Null) => Err(TokenFault::MissingClaim),
+        Some(Value::String(subject)) if subject.is_empty() => Err(TokenFault::MissingClaim),
+        Some(Value::String(subject)) => Ok(subject),
+        Some(_) => Err(TokenFault::ClaimType),
     }
 }

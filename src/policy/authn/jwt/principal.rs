@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{IssuerTerms, Trusted};
+use super::{ClaimPaths, IssuerTerms, Trusted};
 use crate::{
-    model::{Claims, CredentialKind, Permission, PlanName, Principal, Role},
+    model::{Claims, CredentialKind, IssuerName, Permission, PlanName, Principal, Role},
     policy::{
         accounts::{ApiKey, User},
         authz::RoleGraph,
@@ -46,7 +46,10 @@ impl IssuerTerms {
             Some(user) => {
                 self.of_account(claims, (&user.roles, &user.permissions, &user.plan), roles)?
             }
-            None => self.of_claims(claims, roles)?,
+            None => {
+                let says = Says { who: &self.name, grants: self.grants.as_ref(), claims };
+                says.standing(&self.claims, roles)?
+            }
         };
         let principal = Arc::new(Principal {
             issuer: self.principal_issuer.clone(),
@@ -62,22 +65,6 @@ impl IssuerTerms {
         });
         token.verified.remember(self, user, &principal);
         Ok(principal)
-    }
-
-    fn of_claims(&self, claims: &Claims, graph: &RoleGraph) -> Result<Standing, TokenFault> {
-        let grants = self.grants.as_ref();
-        let roles = self.granted(claims, &self.claims.roles, grants.map(|all| &*all.roles))?;
-        let own =
-            self.granted(claims, &self.claims.permissions, grants.map(|all| &*all.permissions))?;
-        let roles: Vec<Role> = roles.into_iter().map(Role::from).collect();
-        let own: Vec<Permission> = own.into_iter().map(Permission::from).collect();
-        let (effective_roles, permissions) = graph.effective(&roles, &own);
-        let plan = match claims.find(&self.claims.plan) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(plan)) => Some(PlanName::from(plan.as_str())),
-            Some(_) => return Err(TokenFault::ClaimType),
-        };
-        Ok(Standing { roles: roles.into(), effective_roles, permissions, plan })
     }
 
     /// The principal of a token that was issued to an API key: with what the key has now, narrowed as
@@ -129,22 +116,47 @@ impl IssuerTerms {
             }
         }
     }
+}
 
-    /// The names at this path that the issuer may assert; the others are ignored and logged.
-    fn granted<'c>(
-        &self,
-        claims: &'c Claims,
-        path: &str,
-        bounds: Option<&[String]>,
-    ) -> Result<Vec<&'c str>, TokenFault> {
-        let Some(value) = claims.find(path) else { return Ok(Vec::new()) };
+/// What somebody says of a principal in claims.
+pub(in crate::policy::authn) struct Says<'c> {
+    /// Who says it.
+    pub who: &'c IssuerName,
+    /// What of it counts.
+    pub grants: Option<&'c Grants>,
+    /// What is said.
+    pub claims: &'c Claims,
+}
+
+impl Says<'_> {
+    /// What the principal has by it.
+    ///
+    /// # Errors
+    /// If roles, permissions or plan are of a type that says nothing.
+    pub fn standing(&self, paths: &ClaimPaths, graph: &RoleGraph) -> Result<Standing, TokenFault> {
+        let roles = self.granted(&paths.roles, self.grants.map(|all| &*all.roles))?;
+        let own = self.granted(&paths.permissions, self.grants.map(|all| &*all.permissions))?;
+        let roles: Vec<Role> = roles.into_iter().map(Role::from).collect();
+        let own: Vec<Permission> = own.into_iter().map(Permission::from).collect();
+        let (effective_roles, permissions) = graph.effective(&roles, &own);
+        let plan = match self.claims.find(&paths.plan) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(plan)) => Some(PlanName::from(plan.as_str())),
+            Some(_) => return Err(TokenFault::ClaimType),
+        };
+        Ok(Standing { roles: roles.into(), effective_roles, permissions, plan })
+    }
+
+    /// The names at this path that may be asserted; the others are ignored and logged.
+    fn granted(&self, path: &str, bounds: Option<&[String]>) -> Result<Vec<&str>, TokenFault> {
+        let Some(value) = self.claims.find(path) else { return Ok(Vec::new()) };
         let mut names = words(value)?;
         if let Some(bounds) = bounds {
             let asserted = names.len();
             names.retain(|name| bounds.iter().any(|bound| within(bound, name)));
             let ignored = asserted - names.len();
             if ignored > 0 {
-                tracing::warn!(issuer = %self.name, claim = path, ignored, "an issuer asserts more than its `grants`");
+                tracing::warn!(issuer = %self.who, claim = path, ignored, "an issuer asserts more than its `grants`");
             }
         }
         Ok(names)
@@ -152,11 +164,15 @@ impl IssuerTerms {
 }
 
 /// What a principal has, whoever says so.
-struct Standing {
-    roles: Arc<[Role]>,
-    effective_roles: Arc<[Role]>,
-    permissions: Arc<[Permission]>,
-    plan: Option<PlanName>,
+pub(in crate::policy::authn) struct Standing {
+    /// As granted.
+    pub roles: Arc<[Role]>,
+    /// With all that they include.
+    pub effective_roles: Arc<[Role]>,
+    /// In effect.
+    pub permissions: Arc<[Permission]>,
+    /// Which quota.
+    pub plan: Option<PlanName>,
 }
 
 fn within(bound: &str, name: &str) -> bool {

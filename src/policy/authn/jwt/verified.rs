@@ -132,7 +132,10 @@ impl Verified {
 }
 
 /// A NumericDate (RFC 7519, section 2).
-fn date(claims: &Claims, name: &str) -> Result<Option<Timestamp>, TokenFault> {
+pub(in crate::policy::authn) fn date(
+    claims: &Claims,
+    name: &str,
+) -> Result<Option<Timestamp>, TokenFault> {
     let number = match claims.members().get(name) {
         None => return Ok(None),
         Some(Value::Number(number)) => number,

@@ -4,7 +4,9 @@ mod anything;
 mod api_key;
 mod bearer;
 mod failures;
+
 mod password;
+mod provider;
 mod which;
 
 use std::{net::IpAddr, time::Duration};

@@ -16,7 +16,7 @@ fn terms() -> IdentityTerms {
         headers: vec![(name("X-Who"), template("{principal.subject}"))],
         accept: vec![name("X-Remote-Addr"), name("X-Forwarded-User"), name("X-Who")],
         strip: vec![name("X-Secret-Sauce")],
-        told_by_routes: vec![name("X_Tenant")],
+        told_elsewhere: vec![name("X_Tenant")],
     })
 }
 

@@ -101,10 +101,8 @@ pub(in crate::policy) fn route(methods: Option<Vec<Method>>) -> Route {
 
 fn token_and_key() -> Option<Vec<Method>> {
     let key = ApiKeyTerms { header: Some(name("X-API-Key")), query: Some("api_key".into()) };
-    Some(vec![
-        Method::Jwt(JwtRule { issuers: vec![], places: vec![TokenPlace::authorization()] }),
-        Method::ApiKey(Arc::new(key)),
-    ])
+    let bearer = JwtRule { places: vec![TokenPlace::authorization()], ..JwtRule::of(vec![]) };
+    Some(vec![Method::Jwt(bearer), Method::ApiKey(Arc::new(key))])
 }
 
 /// What the upstream gets of these lines, by a route that takes tokens and keys.
@@ -219,7 +217,7 @@ fn elsewhere() -> Option<Vec<Method>> {
         TokenPlace::Query("token".into()),
         TokenPlace::Header(name("X-Token")),
     ];
-    Some(vec![Method::Jwt(JwtRule { issuers: vec![], places })])
+    Some(vec![Method::Jwt(JwtRule { places, ..JwtRule::of(vec![]) })])
 }
 
 #[test]

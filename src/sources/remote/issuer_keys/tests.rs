@@ -100,7 +100,7 @@ impl Bench {
     fn with(terms: IssuerTerms, tempo: Tempo, state: Option<&Path>, old: Option<&Self>) -> Self {
         let policy = Policy::bare(vec![Arc::new(terms)], Accounts::default(), RoleGraph::default());
         let old = old.map(|old| &old.remotes);
-        let remotes = Remotes::with(&policy, state, old, tempo, |_| None);
+        let remotes = Remotes::with(&policy, state, old, tempo, None);
         remotes.follow();
         Self { policy, memory: Memory::new(1), remotes }
     }

@@ -75,7 +75,7 @@ proptest! {
         let told = told_by_route(&terms).cloned().collect();
         let identity = IdentityTerms::new(IdentityDefinition {
             headers: identity().headers().to_vec(),
-            told_by_routes: told,
+            told_elsewhere: told,
             ..IdentityDefinition::default()
         });
         let plan = plan(&route(token_and_key()), &forwarding(terms), &identity, &scope, None, None);
