@@ -100,6 +100,7 @@ fn a_user_is_added_changed_shut_out_and_removed_while_the_gateway_runs(store: &s
     soon("a user that was removed", || login(&gateway, "bob", "carpenter") == 401);
     for refused in [
         ["user", "add", "alice", "--no-password"],
+        ["user", "add", "ALICE", "--no-password"],
         ["user", "add", "carol", "--role=admn"],
         ["user", "show", "bob", "--format=json"],
     ] {

@@ -65,8 +65,10 @@ fn a_user_is_managed_by_the_api_and_every_change_is_in_the_log(store: &str) {
     assert!(!added.text().contains("$argon2"), "{}", added.text());
     assert_eq!(login(&gateway, "bob", "builder"), 200);
     ask(&gateway, "POST", "/api/v1/users", &bob).refused(409, "conflict");
+    ask(&gateway, "POST", "/api/v1/users", &json!({ "username": "BOB" })).refused(409, "conflict");
     for (body, why) in [
         (json!({ "username": "alice" }), "a user of the file"),
+        (json!({ "username": "Alice" }), "the same, spelled otherwise"),
         (json!({ "username": "x", "roles": ["admn"] }), "a role that is not defined"),
         (json!({ "username": "x", "pasword": "hunter2" }), "an unknown member"),
         (json!({ "username": "" }), "an empty name"),
@@ -91,6 +93,25 @@ fn a_user_is_managed_by_the_api_and_every_change_is_in_the_log(store: &str) {
     assert_eq!(actions, ["user.remove", "user.disable", "user.set", "user.add"]);
     assert_eq!((&lines[0]["who"], &lines[0]["from"]), (&json!("admin"), &json!("127.0.0.1")));
     assert_eq!(lines[2]["detail"], "password");
+}
+
+#[test]
+fn what_a_query_cannot_say_is_a_problem_like_any_other() {
+    let gateway = Gateway::with(FILE).put("STORE", SQLITE).put("STALE", "10m").start();
+    for path in [
+        "/api/v1/users?limit=many",
+        "/api/v1/users?limit=-1",
+        "/api/v1/users?page=2",
+        "/api/v1/users?after=a&after=b",
+        "/api/v1/users/%ff",
+        "/api/v1/keys?limit=",
+        "/api/v1/keys/%c3%28",
+        "/api/v1/audit?before=yesterday",
+        "/api/v1/audit?limit=99999999999",
+    ] {
+        gateway.admin("GET", path).send().refused(422, "invalid_request");
+    }
+    gateway.admin("GET", "/api/v1/users?limit=1&after=%C3%A4").send().ok();
 }
 
 #[test]
