@@ -190,6 +190,46 @@ fn every_option_of_a_provider_is_heeded() {
     }
 }
 
+const CERTIFIED: &str = "
+upstreams: { app: { builtin: echo } }
+authentication:
+  introspection:
+    id:
+      url: '@ISSUER@/token/introspection'
+      client_id: gateway
+      client_secret: 'the-secret-of-the-gateway: a+b'
+      issuer: '@ISSUER@'
+      audiences: [orders]
+      claims: { subject: client_id, roles: realm_access.roles }
+routes: [{ name: items, match: { path: /items }, upstream: app, allow: { permissions: ['read:items'] } }]
+";
+
+#[test]
+fn a_certified_provider_is_asked_about_its_opaque_tokens() {
+    let directory = tempfile::tempdir().unwrap();
+    let provider = App::node(directory.path(), "provider", include_str!("apps/provider.mjs"));
+    let robot = basic("robot", "the-secret-of-the-robot");
+    let ask = |path: &str, form: &[(&str, &str)]| {
+        provider.call("POST", path).header("authorization", &robot).form(form).send()
+    };
+    let form =
+        [("grant_type", "client_credentials"), ("scope", "read:items"), ("resource", "urn:opaque")];
+    let token = ask("/token", &form).ok().json()["access_token"].as_str().unwrap().to_owned();
+    assert!(!token.contains('.'), "{token}");
+    let setting = Gateway::with(CERTIFIED).put("ISSUER", &provider.url());
+    let gateway = setting.start();
+    let headers = gateway.get("/items").bearer(&token).send().ok().json()["headers"].clone();
+    assert_eq!(
+        (&headers["x-user-id"], &headers["x-user-roles"]),
+        (&json!("robot"), &json!("user"))
+    );
+    assert_eq!(headers["x-user-permissions"], "read:items");
+    gateway.get("/items").bearer("made-up").send().refused(401, "invalid_token");
+    ask("/token/revocation", &[("token", &token)]).ok();
+    gateway.get("/items").bearer(&token).send().refused(401, "invalid_token");
+    gateway.wait_for_log("the exact reason", |line| line["reason"] == "inactive");
+}
+
 #[test]
 fn a_remembered_answer_is_a_fact_that_each_route_judges_for_itself() {
     let provider = Provider::start();

@@ -1,6 +1,6 @@
 // A certified OpenID provider on a free port, and ways to make it change its keys or answer badly.
 //
-// POST /token with client_credentials gives JWT access tokens for the resource `urn:orders`. POST /control/MODE says how its
+// POST /token with client_credentials gives JWT access tokens for the resource `urn:orders`, and opaque ones for `urn:opaque`. POST /control/MODE says how its
 // metadata and its keys are answered from then on: `well`, `garbage`, `refusing` (503), `foreign` (the metadata of another
 // issuer), or `never` (not until the mode is another). POST /control/rotate makes a new key, which signs from then on, beside the
 // old one; /control/forget leaves the new one alone. GET /control tells what was asked for and who still waits.
@@ -34,19 +34,29 @@ function serve() {
         response_types: [],
         redirect_uris: [],
       },
+      {
+        client_id: 'gateway',
+        client_secret: 'the-secret-of-the-gateway: a+b',
+        grant_types: ['client_credentials'],
+        response_types: [],
+        redirect_uris: [],
+      },
     ],
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
+      introspection: { enabled: true },
+      revocation: { enabled: true },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => 'urn:orders',
-        getResourceServerInfo: () => ({
+        getResourceServerInfo: (_, resource) => ({
           scope: 'read:items write:items',
           audience: 'orders',
           accessTokenTTL: 600,
-          accessTokenFormat: 'jwt',
-          jwt: { sign: { alg: 'RS256' } },
+          ...(resource === 'urn:opaque'
+            ? { accessTokenFormat: 'opaque' }
+            : { accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } }),
         }),
       },
     },
