@@ -12,7 +12,7 @@ use rcgen::DnType;
 use crate::harness::{
     After, App, Authority, Gateway, Guest, PATIENCE, Recorder,
     frames::{
-        CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, Outcome, PING,
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, Outcome, PING, RESET,
         SETTINGS, block, get,
     },
     tool,
@@ -130,6 +130,25 @@ fn a_refusal_in_http_2_is_the_same_problem_and_has_no_headers_of_a_connection() 
     }
     let nothing = curl(&["--http2-prior-knowledge", "--head", &at("/guarded")]);
     assert!(nothing.starts_with("HTTP/2 401"), "{nothing}");
+}
+
+#[test]
+fn what_is_left_of_a_refused_body_is_read_so_that_nobody_takes_a_reset_for_the_answer() {
+    let upstream = Recorder::start();
+    let gateway = gateway(&upstream);
+    let mut frames = Frames::connect(gateway.address());
+    let mut fields = get("/guarded");
+    fields[0].1 = "POST";
+    frames.header(1, 0, &fields);
+    assert_eq!(frames.outcome(1).problem(), (401, "missing_credentials".to_owned()));
+    frames.send(DATA, 0, 1, &[b'x'; 3000]).send(DATA, END_STREAM, 1, &[b'x'; 3000]).get(3, "/x");
+    loop {
+        let frame = frames.next().unwrap();
+        assert!(!(frame.kind == RESET && frame.stream == 1), "reset with {}", frame.code());
+        if frame.stream == 3 && frame.flags & END_STREAM != 0 {
+            break;
+        }
+    }
 }
 
 #[test]

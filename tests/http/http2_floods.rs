@@ -61,6 +61,30 @@ fn requests_that_are_reset_at_once_end_the_connection() {
 }
 
 #[test]
+fn requests_that_are_given_up_after_they_were_begun_end_the_connection() {
+    let (_keep, kept) = std::sync::mpsc::channel::<()>();
+    let kept = std::sync::Mutex::new(kept);
+    let upstream = Recorder::scripted(move |request, _| {
+        if request.target() == "/held" {
+            let _ = kept.lock().unwrap().recv_timeout(crate::harness::PATIENCE);
+        }
+        crate::harness::After::Close
+    });
+    let gateway = Gateway::with(YAML).put("APP", &upstream.url()).start();
+    let mut frames = Frames::connect(gateway.address());
+    let cut = (0..400).any(|number| {
+        let stream = number * 2 + 1;
+        let header = block(&get("/held"));
+        let begun = frames.offer(HEADERS, END_STREAM | END_HEADERS, stream, &header);
+        !begun || !frames.is_heard() || !frames.offer(RESET, 0, stream, &8u32.to_be_bytes())
+    });
+    assert!(cut, "four hundred were begun for nothing");
+    gateway.wait_for_log("why", |line| {
+        line["event"] == "connection_cut" && line["why"] == "requests_given_up"
+    });
+}
+
+#[test]
 fn streams_that_the_gateway_is_made_to_reset_end_the_connection() {
     survives("made to reset", |gateway| {
         let mut frames = Frames::connect(gateway.address());

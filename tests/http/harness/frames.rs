@@ -127,6 +127,21 @@ impl Frames {
         }
     }
 
+    /// Waits until everything sent so far has been read; whether the connection is still there.
+    pub fn is_heard(&mut self) -> bool {
+        self.offer(PING, 0, 0, b"are you?");
+        loop {
+            let Some(head) = self.raw.try_exactly(9) else { return false };
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            if self.raw.try_exactly(length as usize).is_none() {
+                return false;
+            }
+            if head[3] == PING && head[4] & ACK != 0 {
+                return true;
+            }
+        }
+    }
+
     /// What becomes of a request.
     pub fn outcome(&mut self, stream: u32) -> Outcome {
         let (mut status, mut body, mut farewell) = (None, Vec::new(), None);
