@@ -1,12 +1,13 @@
 //! The last good copy of a key set on disk, for a restart while the issuer is down.
 //!
 //! A copy is believed only if it says itself that it is this issuer's, from the same address, and
-//! nobody else could have written it.
+//! nobody else could have written it: the file is ours or root's and nobody else's to write, and so is
+//! the folder, but that its group may write there, who cannot make a file of ours.
 
 use std::{
     fs,
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -68,15 +69,32 @@ impl LastGood {
     }
 
     fn read_or_why(&self) -> io::Result<Kept> {
-        let found = fs::symlink_metadata(&self.path)?;
-        if !found.is_file() {
+        self.read_as(me()?)
+    }
+
+    fn read_as(&self, me: u32) -> io::Result<Kept> {
+        let named = fs::symlink_metadata(&self.path)?;
+        if !named.is_file() {
             return Err(io::Error::other("it is not a regular file"));
+        }
+        // What is judged is what is read, whatever the name stands for by now.
+        let file = fs::File::open(&self.path)?;
+        let found = file.metadata()?;
+        if (found.dev(), found.ino()) != (named.dev(), named.ino()) {
+            return Err(io::Error::other("it was replaced while it was opened"));
         }
         if found.mode() & 0o022 != 0 {
             return Err(io::Error::other("others may write to it"));
         }
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = fs::metadata(folder.unwrap_or(Path::new(".")))?;
+        if folder.mode() & 0o002 != 0 {
+            return Err(io::Error::other("anybody may write to its folder"));
+        }
+        if ![&found, &folder].iter().all(|owned| [me, 0].contains(&owned.uid())) {
+            return Err(io::Error::other("it or its folder belongs to somebody else"));
+        }
         let mut bytes = Vec::new();
-        let file = fs::File::open(&self.path)?;
         file.take(MOST + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MOST {
             return Err(io::Error::other("it is too large"));
@@ -130,6 +148,12 @@ impl LastGood {
         }
         written
     }
+}
+
+/// The user that this process acts for.
+fn me() -> io::Result<u32> {
+    let this = fs::metadata("/proc/self");
+    this.map(|this| this.uid()).map_err(|_| io::Error::other("nobody says whose it should be"))
 }
 
 fn write_anew(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -208,6 +232,28 @@ mod tests {
         fs::rename(&copy.path, &moved).unwrap();
         std::os::unix::fs::symlink(&moved, &copy.path).unwrap();
         assert_eq!(copy.read(), None);
+    }
+
+    #[test]
+    fn a_copy_of_somebody_elses_or_in_a_folder_for_everybody_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let copy = LastGood::new(&state, owner("corp", "https://id", "https://id/keys"));
+        copy.write(&kept()).unwrap();
+        let set = |mode| fs::set_permissions(&state, fs::Permissions::from_mode(mode)).unwrap();
+        set(0o1777);
+        assert_eq!(copy.read(), None, "whoever may rename there may bring an old one back");
+        set(0o775);
+        assert_eq!(copy.read(), Some(kept()));
+        let nobody = 65_534;
+        let me = me().unwrap();
+        // Only root can give a file away; for anybody else, somebody else reads it.
+        let reads_as = match std::os::unix::fs::chown(&copy.path, Some(nobody), None) {
+            Ok(()) => me,
+            Err(_) => me + 1,
+        };
+        let fault = copy.read_as(reads_as).unwrap_err().to_string();
+        assert!(fault.contains("somebody else"), "{fault}");
     }
 
     #[test]
