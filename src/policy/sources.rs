@@ -113,6 +113,8 @@ pub struct Issued<'t> {
     pub subject: &'t str,
     /// When it was issued; the epoch if it does not say.
     pub at: Timestamp,
+    /// The number of the latest change that whoever issued it had heard of, its `rev`.
+    pub heard: Option<i64>,
 }
 
 impl<'t> Issued<'t> {
@@ -127,6 +129,7 @@ impl<'t> Issued<'t> {
             key: text("client_id"),
             subject,
             at: at.unwrap_or_default(),
+            heard: member("rev").and_then(Value::as_i64),
         }
     }
 }

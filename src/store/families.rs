@@ -6,7 +6,7 @@
 use sqlx::{Row as _, any::AnyRow};
 
 use super::{Author, Entry, Revocation, RevocationKind, Store, StoreFault, lists, revocations};
-use crate::model::Timestamp;
+use crate::model::{Secret, Timestamp};
 
 /// A family that a login opens.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,9 @@ pub struct NewFamily<'a> {
     pub scope: Option<&'a str>,
     /// When all its tokens end, counted from the login.
     pub expires: Timestamp,
+    /// The hash of the password that opened it, where the user is the store's: if it is another by
+    /// now, or he is shut out or gone, the family is not opened.
+    pub password: Option<&'a Secret>,
     /// The SHA-256 of its first token.
     pub first: &'a [u8; 32],
 }
@@ -59,7 +62,9 @@ pub enum Use {
 }
 
 impl Store {
-    /// Opens a family with its first token.
+    /// Opens a family with its first token, unless its user was changed meanwhile so that he would
+    /// not be let in. Whether it was opened. The user's row is locked: whoever shuts him out comes
+    /// either before, and is seen, or after, and ends this family too.
     ///
     /// # Errors
     /// The store is away.
@@ -67,9 +72,22 @@ impl Store {
         &self,
         family: &NewFamily<'_>,
         now: Timestamp,
-    ) -> Result<(), StoreFault> {
+    ) -> Result<bool, StoreFault> {
         self.within(async {
             let mut transaction = self.pool.begin().await?;
+            if let Some(password) = family.password {
+                // A write that changes nothing: it locks the user.
+                let sql = "UPDATE portcullis_users SET disabled = disabled
+                           WHERE subject = $1 AND password = $2 AND disabled = 0";
+                let same = sqlx::query(sql)
+                    .bind(family.subject.to_owned())
+                    .bind(String::from_utf8_lossy(password.expose()).into_owned())
+                    .execute(&mut *transaction)
+                    .await?;
+                if same.rows_affected() != 1 {
+                    return Ok(false);
+                }
+            }
             let sql = "INSERT INTO portcullis_families (id, subject, scope, issued, expires)
                        VALUES ($1, $2, $3, $4, $5)";
             sqlx::query(sql)
@@ -86,7 +104,8 @@ impl Store {
                 .bind(now.seconds())
                 .execute(&mut *transaction)
                 .await?;
-            Ok(transaction.commit().await?)
+            transaction.commit().await?;
+            Ok(true)
         })
         .await
     }
@@ -180,6 +199,7 @@ impl Store {
                 name: family.id.clone(),
                 at: now,
                 until: family.expires,
+                revision: change.revision,
             };
             revocations::add(&mut change, &revocation).await?;
             change.commit().await?;

@@ -196,7 +196,7 @@ impl Store {
                 .execute(&mut *change.transaction)
                 .await?;
             if wanted.disabled == Some(true) {
-                let mark = Revocation::of_all(RevocationKind::Key, id, now);
+                let mark = Revocation::of_all(RevocationKind::Key, id, now, change.revision);
                 revocations::add(&mut change, &mark).await?;
             }
             key.revision = change.revision;
@@ -266,7 +266,7 @@ impl Store {
                 .bind(change.revision)
                 .execute(&mut *change.transaction)
                 .await?;
-            let mark = Revocation::of_all(RevocationKind::Key, id, now);
+            let mark = Revocation::of_all(RevocationKind::Key, id, now, change.revision);
             revocations::add(&mut change, &mark).await?;
             change.commit().await?;
             Ok(key)
@@ -360,7 +360,7 @@ pub(super) async fn revoke_owned(
         .await?;
     for row in rows {
         let id: String = row.try_get(0)?;
-        let mark = Revocation::of_all(RevocationKind::Key, &id, now);
+        let mark = Revocation::of_all(RevocationKind::Key, &id, now, change.revision);
         revocations::add(change, &mark).await?;
     }
     Ok(())

@@ -43,15 +43,18 @@ pub struct Revocation {
     pub at: Timestamp,
     /// When nothing that it voids is alive any more, so that it may be forgotten.
     pub until: Timestamp,
+    /// The number of the change that took it back, once there is one: what was issued by somebody
+    /// who had not heard of that change is void, whatever its time.
+    pub revision: i64,
 }
 
 impl Revocation {
     /// The longest that a token lives, and so a mark on all tokens of a subject or a key.
     const LONGEST_TOKEN: std::time::Duration = std::time::Duration::from_secs(3650 * 86_400);
 
-    /// Voids everything that was issued until now.
-    pub fn of_all(kind: RevocationKind, name: &str, now: Timestamp) -> Self {
-        Self { kind, name: name.to_owned(), at: now, until: now + Self::LONGEST_TOKEN }
+    /// Voids everything that was issued until now, or without having heard of this change.
+    pub fn of_all(kind: RevocationKind, name: &str, now: Timestamp, revision: i64) -> Self {
+        Self { kind, name: name.to_owned(), at: now, until: now + Self::LONGEST_TOKEN, revision }
     }
 }
 
@@ -82,7 +85,7 @@ impl Store {
     /// The store is away.
     pub async fn revocations_since(&self, revision: i64) -> Result<Vec<Revocation>, StoreFault> {
         self.within(async {
-            let sql = "SELECT kind, name, at, until FROM portcullis_revocations
+            let sql = "SELECT kind, name, at, until, revision FROM portcullis_revocations
                        WHERE revision > $1 ORDER BY revision";
             let rows = sqlx::query(sql).bind(revision).fetch_all(&self.pool).await?;
             rows.iter().map(read).collect()
@@ -91,12 +94,17 @@ impl Store {
     }
 }
 
-/// Adds a revocation to a change. The later of two about the same stands.
+/// Adds a revocation to a change. Of two about the same the later times stand, since the clocks of two
+/// machines may differ.
 pub(super) async fn add(change: &mut Change, revocation: &Revocation) -> Result<(), StoreFault> {
     let sql = "INSERT INTO portcullis_revocations (kind, name, at, until, revision)
                VALUES ($1, $2, $3, $4, $5)
                ON CONFLICT (kind, name) DO UPDATE
-               SET at = excluded.at, until = excluded.until, revision = excluded.revision";
+               SET at = CASE WHEN excluded.at > portcullis_revocations.at
+                             THEN excluded.at ELSE portcullis_revocations.at END,
+                   until = CASE WHEN excluded.until > portcullis_revocations.until
+                                THEN excluded.until ELSE portcullis_revocations.until END,
+                   revision = excluded.revision";
     sqlx::query(sql)
         .bind(revocation.kind.as_str())
         .bind(revocation.name.clone())
@@ -116,5 +124,6 @@ fn read(row: &AnyRow) -> Result<Revocation, StoreFault> {
         name: row.try_get(1)?,
         at: Timestamp::from_seconds(row.try_get(2)?),
         until: Timestamp::from_seconds(row.try_get(3)?),
+        revision: row.try_get(4)?,
     })
 }

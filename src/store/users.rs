@@ -201,7 +201,8 @@ impl Store {
         .await
     }
 
-    /// Removes a user, revokes the keys that it owns, and voids what it was issued.
+    /// Removes a user, revokes the keys that it owns, and voids what it was issued. The number of
+    /// the change.
     ///
     /// # Errors
     /// There is no such user; the store is away.
@@ -210,7 +211,7 @@ impl Store {
         subject: &str,
         author: &Author<'_>,
         now: Timestamp,
-    ) -> Result<(), StoreFault> {
+    ) -> Result<i64, StoreFault> {
         self.within(async {
             let entry = Entry { action: "user.remove", target: subject, detail: "" };
             let mut change = self.change(author, &entry, now).await?;
@@ -230,7 +231,7 @@ impl Store {
             names::release(&mut change, subject).await?;
             keys::revoke_owned(&mut change, subject, now).await?;
             cut_off(&mut change, subject, now).await?;
-            change.commit().await.map(drop)
+            change.commit().await
         })
         .await
     }
@@ -420,7 +421,7 @@ async fn cut_off(change: &mut Change, subject: &str, now: Timestamp) -> Result<(
         .bind(now.seconds())
         .execute(&mut *change.transaction)
         .await?;
-    let mark = Revocation::of_all(RevocationKind::Subject, subject, now);
+    let mark = Revocation::of_all(RevocationKind::Subject, subject, now, change.revision);
     revocations::add(change, &mark).await
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     form::{ClientGrant, FormFault, Grant, PasswordGrant, RefreshGrant},
     grant::{self, Holder, Narrowing},
-    refresh::{self, Fresh, Refreshed},
+    refresh::{self, Fresh, Opened, Refreshed},
     revoke,
     signer::{self, MintFault, Minted},
 };
@@ -125,30 +125,52 @@ impl<S: Sources> Desk<'_, S> {
             client: self.request.client,
             now: self.now,
         };
-        let user = match self.sources.password(&attempt).await {
-            PasswordCheck::Right(user) => user,
-            PasswordCheck::Wrong => return Err(Refusal::Wrong),
-            PasswordCheck::Limited(standing) => return Err(Refusal::limited(&standing)),
-            PasswordCheck::Unavailable(what) => return Err(what.into()),
-        };
         let scope = grant.scope.as_deref();
-        // A scope that cannot be granted opens no family.
-        self.mint(terms, &Holder::user(&user, None), Narrowing::asked(scope))?;
-        let login = refresh::open(self, terms, &user, scope).await?;
-        let family = login.as_ref().map(|login| login.family.as_str());
-        let minted = self.mint(terms, &Holder::user(&user, family), Narrowing::asked(scope))?;
-        let refresh = login.map(|login| login.first);
-        Ok(Issued { minted, refresh, subject: Arc::clone(&user.subject) })
+        let mut is_again = false;
+        loop {
+            let heard = self.heard();
+            let user = match self.sources.password(&attempt).await {
+                PasswordCheck::Right(user) => user,
+                PasswordCheck::Wrong => return Err(Refusal::Wrong),
+                PasswordCheck::Limited(standing) => return Err(Refusal::limited(&standing)),
+                PasswordCheck::Unavailable(what) => return Err(what.into()),
+            };
+            let holder = |family| Holder { heard, ..Holder::user(&user, family) };
+            // A scope that cannot be granted opens no family.
+            self.mint(terms, &holder(None), Narrowing::asked(scope))?;
+            let login = match refresh::open(self, terms, &user, scope).await? {
+                Opened::Nothing => None,
+                Opened::Family(login) => Some(login),
+                // His password may have changed, or only its hash: he is asked about as he is now.
+                Opened::Outdated if !is_again => {
+                    is_again = true;
+                    self.records()?.follow().await.map_err(refresh::away)?;
+                    continue;
+                }
+                Opened::Outdated => return Err(Records::AWAY.into()),
+            };
+            let family = login.as_ref().map(|login| login.family.as_str());
+            let minted = self.mint(terms, &holder(family), Narrowing::asked(scope))?;
+            let refresh = login.map(|login| login.first);
+            return Ok(Issued { minted, refresh, subject: Arc::clone(&user.subject) });
+        }
+    }
+
+    /// How far the store has been heard of, before somebody is looked up.
+    fn heard(&self) -> Option<i64> {
+        self.records.map(Records::revision)
     }
 
     async fn refresh(&self, terms: &IssuingTerms, grant: &RefreshGrant) -> Result<Issued, Refusal> {
         if terms.refresh_ttl.is_none() {
             return Err(FormFault::GrantType.into());
         }
+        let heard = self.heard();
         let Refreshed { user, family, next } = refresh::refresh(self, &grant.token).await?;
         let narrowing = grant::within(family.scope.as_deref(), grant.scope.as_deref());
         let narrowing = narrowing.map_err(|_| Refusal::Scope)?;
-        let minted = self.mint(terms, &Holder::user(&user, Some(&family.id)), narrowing)?;
+        let holder = Holder { heard, ..Holder::user(&user, Some(&family.id)) };
+        let minted = self.mint(terms, &holder, narrowing)?;
         Ok(Issued { minted, refresh: Some(next), subject: Arc::clone(&user.subject) })
     }
 
@@ -158,6 +180,7 @@ impl<S: Sources> Desk<'_, S> {
             return Err(FormFault::GrantType.into());
         }
         let (client, now) = (self.request.client, self.now);
+        let heard = self.heard();
         let found = self.sources.api_key(&Digest::of(grant.secret.as_bytes())).await?;
         let Some(key) = found.filter(|key| *key.id == **grant.id) else {
             self.sources.count_failure(client, now);
@@ -173,7 +196,7 @@ impl<S: Sources> Desk<'_, S> {
             return Err(Refusal::Client("network"));
         }
         let narrowing = Narrowing::asked(grant.scope.as_deref());
-        let minted = self.mint(terms, &Holder::key(&key), narrowing)?;
+        let minted = self.mint(terms, &Holder { heard, ..Holder::key(&key) }, narrowing)?;
         Ok(Issued { minted, refresh: None, subject: Arc::clone(&key.subject) })
     }
 

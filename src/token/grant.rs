@@ -42,19 +42,22 @@ pub struct Holder<'h> {
     pub key: Option<&'h str>,
     /// What it must not outlive.
     pub ends: Option<Timestamp>,
+    /// The number of the latest change of the store that had been heard of when he was looked up.
+    pub heard: Option<i64>,
 }
 
 impl<'h> Holder<'h> {
     /// A user who has logged in.
     pub fn user(user: &'h User, family: Option<&'h str>) -> Self {
         let User { subject, roles, permissions, .. } = user;
-        Self { subject, roles, permissions, family, key: None, ends: None }
+        Self { subject, roles, permissions, family, key: None, ends: None, heard: None }
     }
 
     /// An API client that has shown its key.
     pub fn key(key: &'h ApiKey) -> Self {
         let ApiKey { id, subject, roles, permissions, expires, .. } = key;
-        Self { subject, roles, permissions, family: None, key: Some(id), ends: *expires }
+        let (key, ends) = (Some(&**id), *expires);
+        Self { subject, roles, permissions, family: None, key, ends, heard: None }
     }
 }
 
@@ -81,7 +84,8 @@ impl<'s> Narrowing<'s> {
 ///
 /// A token that was narrowed carries `scope` beside the usual claims (RFC 9068, section 2.2.3), so
 /// that it stays narrow where the holder's present permissions count. One of a login that can be
-/// refreshed carries the login's id as `sid`, one of an API key the key's as `client_id`.
+/// refreshed carries the login's id as `sid`, one of an API key the key's as `client_id`. Where there is
+/// a store, `rev` is the number of the latest change that was heard of.
 ///
 /// # Errors
 /// If the scope names a permission that the holder lacks.
@@ -128,6 +132,7 @@ pub fn issue(
     for (name, id) in [("sid", holder.family), ("client_id", holder.key)] {
         claims.extend(id.map(|id| (name.to_owned(), json!(id))));
     }
+    claims.extend(holder.heard.map(|revision| ("rev".to_owned(), json!(revision))));
     Ok(Granted { claims, scope: granted, expires_in })
 }
 

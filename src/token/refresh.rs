@@ -56,30 +56,42 @@ pub(super) struct Login {
     pub(super) first: Fresh,
 }
 
+/// What became of a login.
+pub(super) enum Opened {
+    /// It can be refreshed.
+    Family(Login),
+    /// It cannot: there is no `refresh_ttl`.
+    Nothing,
+    /// The user is not who he was when his password was checked.
+    Outdated,
+}
+
 /// Opens a family for a user who has just logged in.
 pub(super) async fn open<S: Sources>(
     desk: &Desk<'_, S>,
     terms: &IssuingTerms,
     user: &User,
     scope: Option<&str>,
-) -> Result<Option<Login>, Refusal> {
-    let Some(ttl) = terms.refresh_ttl else { return Ok(None) };
+) -> Result<Opened, Refusal> {
+    let Some(ttl) = terms.refresh_ttl else { return Ok(Opened::Nothing) };
     let records = desk.records()?;
     let first = Fresh::new()?;
     let mut family = provider::unique_name()?;
-    if let Some(stamp) = stamp(desk, user) {
+    let stamp = stamp(desk, user);
+    if let Some(stamp) = &stamp {
         family.push(SEPARATOR);
-        family.push_str(&stamp);
+        family.push_str(stamp);
     }
     let opened = NewFamily {
         id: &family,
         subject: &user.subject,
         scope,
         expires: desk.now + ttl,
+        password: user.password.as_ref().filter(|_| stamp.is_none()),
         first: first.digest.bytes(),
     };
-    records.open_family(&opened, desk.now).await.map_err(away)?;
-    Ok(Some(Login { family, first }))
+    let is_open = records.open_family(&opened, desk.now).await.map_err(away)?;
+    Ok(if is_open { Opened::Family(Login { family, first }) } else { Opened::Outdated })
 }
 
 /// What a refresh token was good for.
@@ -125,6 +137,9 @@ pub(super) async fn refresh<S: Sources>(
         key: None,
         subject: &family.subject,
         at: family.issued,
+        // Whoever shuts the user out ends his families in the same breath: the time of a family
+        // counts only where the store was set back.
+        heard: Some(i64::MAX),
     };
     let is_void = desk.sources.is_revoked(&issued)?;
     let known = user.filter(|user| !user.disabled && !is_void && is_same(desk, &family, user));

@@ -65,7 +65,8 @@ async fn end_token<S: Sources>(desk: &Desk<'_, S>, token: &str) -> Result<(), Re
         return Ok(());
     }
     let name = jti.to_owned();
-    let revocation = Revocation { kind: RevocationKind::Token, name, at: desk.now, until };
+    let kind = RevocationKind::Token;
+    let revocation = Revocation { kind, name, at: desk.now, until, revision: 0 };
     let origin = desk.request.client.to_string();
     let author = Author { who: trusted.subject(), origin: &origin };
     let entry = Entry { action: "token.revoke", target: jti, detail: "" };

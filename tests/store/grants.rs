@@ -16,6 +16,9 @@ on_both! {
     a_family_that_ended_grants_nothing
     an_expired_family_grants_nothing_and_is_forgotten
     a_changed_password_ends_the_families
+    a_password_that_changed_meanwhile_opens_no_family
+    of_a_login_and_a_change_at_once_nothing_outlives_the_change
+    a_clock_that_is_behind_takes_no_mark_back
     what_was_taken_back_is_heard_of_once
 }
 
@@ -27,7 +30,14 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn family(first: &[u8; 32]) -> NewFamily<'_> {
-    NewFamily { id: "f", subject: "7", scope: Some("read:items"), expires: at(1000), first }
+    NewFamily {
+        id: "f",
+        subject: "7",
+        scope: Some("read:items"),
+        expires: at(1000),
+        password: None,
+        first,
+    }
 }
 
 async fn of_many_uses_of_one_token_one_is_the_first(place: Place) {
@@ -109,6 +119,86 @@ async fn a_changed_password_ends_the_families(place: Place) {
     assert_eq!((marks[0].kind, marks[0].at), (RevocationKind::Subject, at(5)));
 }
 
+fn alice(subject: &str, hash: &Secret) -> NewUser {
+    NewUser {
+        subject: subject.into(),
+        username: format!("alice{subject}"),
+        password: Some(hash.clone()),
+        roles: vec![],
+        permissions: vec![],
+        plan: None,
+        disabled: false,
+    }
+}
+
+fn password(hash: &Secret) -> UserChange {
+    UserChange { password: Some(PasswordSet::To(hash.clone())), ..UserChange::default() }
+}
+
+fn disabled(disabled: bool) -> UserChange {
+    UserChange { disabled: Some(disabled), ..UserChange::default() }
+}
+
+async fn a_password_that_changed_meanwhile_opens_no_family(place: Place) {
+    let store = place.open().await;
+    let (old, new) = (Secret::new("$2b$04$old"), Secret::new("$2b$04$new"));
+    store.add_user(&alice("7", &old), &BY_TEST, at(1)).await.unwrap();
+    let opens = async |id: &str, hash: &Secret, first: u8| {
+        let first = [first; 32];
+        let family = NewFamily { id, password: Some(hash), ..family(&first) };
+        let opened = store.open_family(&family, at(9)).await.unwrap();
+        assert_eq!(store.family_of(&first).await.unwrap().is_some(), opened);
+        opened
+    };
+    assert!(opens("a", &old, 1).await);
+    store.change_user("7", &password(&new), &BY_TEST, &ENTRY, at(5)).await.unwrap();
+    assert!(!opens("b", &old, 2).await, "the old password");
+    assert!(opens("c", &new, 3).await);
+    store.change_user("7", &disabled(true), &BY_TEST, &ENTRY, at(5)).await.unwrap();
+    assert!(!opens("d", &new, 4).await, "he is shut out");
+    store.change_user("7", &disabled(false), &BY_TEST, &ENTRY, at(5)).await.unwrap();
+    assert!(opens("e", &new, 5).await);
+    store.remove_user("7", &BY_TEST, at(5)).await.unwrap();
+    assert!(!opens("f", &new, 6).await, "he is gone");
+}
+
+async fn of_a_login_and_a_change_at_once_nothing_outlives_the_change(place: Place) {
+    let (store, other) = (Arc::new(place.open().await), Arc::new(place.open().await));
+    let (old, new) = (Secret::new("$2b$04$old"), Secret::new("$2b$04$new"));
+    for round in 0..20_u8 {
+        let subject = format!("u{round}");
+        store.add_user(&alice(&subject, &old), &BY_TEST, at(1)).await.unwrap();
+        let logins = (0..3_u8).map(|index| {
+            let (store, subject, old) = (Arc::clone(&store), subject.clone(), old.clone());
+            tokio::spawn(async move {
+                let (id, first) = (format!("{subject}-{index}"), [round * 4 + index; 32]);
+                let (id, subject) = (id.as_str(), subject.as_str());
+                let family = NewFamily { id, subject, password: Some(&old), ..family(&first) };
+                store.open_family(&family, at(9)).await.unwrap();
+                first
+            })
+        });
+        let logins: Vec<_> = logins.collect();
+        other.change_user(&subject, &password(&new), &BY_TEST, &ENTRY, at(5)).await.unwrap();
+        for login in logins {
+            let first = login.await.unwrap();
+            let kept = store.family_of(&first).await.unwrap();
+            assert!(kept.is_none_or(|family| family.ended.is_some()), "round {round}");
+        }
+    }
+}
+
+async fn a_clock_that_is_behind_takes_no_mark_back(place: Place) {
+    let store = place.open().await;
+    store.add_user(&alice("7", &Secret::new("$2b$04$x")), &BY_TEST, at(1)).await.unwrap();
+    for seconds in [500, 20] {
+        store.change_user("7", &disabled(true), &BY_TEST, &ENTRY, at(seconds)).await.unwrap();
+    }
+    let latest = store.position().await.unwrap().revision;
+    let marks = store.revocations_since(0).await.unwrap();
+    assert_eq!((marks.len(), marks[0].at, marks[0].revision), (1, at(500), latest));
+}
+
 async fn what_was_taken_back_is_heard_of_once(place: Place) {
     let store = place.open().await;
     let revocation = Revocation {
@@ -116,12 +206,14 @@ async fn what_was_taken_back_is_heard_of_once(place: Place) {
         name: "jti".into(),
         at: at(5),
         until: at(5) + Duration::from_secs(60),
+        revision: 0,
     };
     let before = store.position().await.unwrap().revision;
     store.revoke(&revocation, &BY_TEST, &ENTRY, at(5)).await.unwrap();
     store.revoke(&revocation, &BY_TEST, &ENTRY, at(5)).await.unwrap();
     let after = store.position().await.unwrap().revision;
     assert_eq!(after, before + 2);
-    assert_eq!(store.revocations_since(before).await.unwrap(), [revocation]);
+    let heard = Revocation { revision: after, ..revocation };
+    assert_eq!(store.revocations_since(before).await.unwrap(), [heard]);
     assert_eq!(store.revocations_since(after).await.unwrap(), []);
 }

@@ -17,7 +17,7 @@ enum Effect<'a> {
     Revoked(&'a Revocation),
     User(&'a StoredUser),
     UserCutOff(&'a StoredUser),
-    UserGone(&'a str),
+    UserGone(&'a str, i64),
 }
 
 impl Records {
@@ -76,8 +76,8 @@ impl Records {
         now: Timestamp,
     ) -> Result<(), StoreFault> {
         let mut position = self.position.lock().await;
-        self.store()?.remove_user(subject, author, now).await?;
-        self.take_up(&mut position, Effect::UserGone(subject), now).await;
+        let revision = self.store()?.remove_user(subject, author, now).await?;
+        self.take_up(&mut position, Effect::UserGone(subject, revision), now).await;
         Ok(())
     }
 
@@ -213,7 +213,7 @@ impl Records {
         &self,
         family: &NewFamily<'_>,
         now: Timestamp,
-    ) -> Result<(), StoreFault> {
+    ) -> Result<bool, StoreFault> {
         self.store()?.open_family(family, now).await
     }
 
@@ -240,28 +240,29 @@ impl Records {
 
     fn apply(&self, effect: Effect<'_>, now: Timestamp) {
         let mut known = self.known.write();
-        let mut mark = |kind, name: &str| {
-            known.marks.put(&Revocation::of_all(kind, name, now));
+        let mut mark = |kind, name: &str, revision| {
+            known.marks.put(&Revocation::of_all(kind, name, now, revision));
         };
         match effect {
             Effect::Nothing => {}
             Effect::Revoked(revocation) => known.marks.put(revocation),
             Effect::Key(key) => known.keys.put(key),
             Effect::KeyShut(key) => {
-                mark(RevocationKind::Key, &key.id);
+                mark(RevocationKind::Key, &key.id, key.revision);
                 known.keys.put(key);
             }
             Effect::User(user) => known.users.put(user.clone()),
             Effect::UserCutOff(user) => {
-                mark(RevocationKind::Subject, &user.subject);
+                mark(RevocationKind::Subject, &user.subject, user.revision);
                 known.users.put(user.clone());
             }
-            Effect::UserGone(subject) => {
-                mark(RevocationKind::Subject, subject);
+            Effect::UserGone(subject, revision) => {
+                mark(RevocationKind::Subject, subject, revision);
                 known.users.remove(subject);
                 for id in known.keys.owned_by(subject) {
                     known.keys.shut(&id);
-                    known.marks.put(&Revocation::of_all(RevocationKind::Key, &id, now));
+                    let mark = Revocation::of_all(RevocationKind::Key, &id, now, revision);
+                    known.marks.put(&mark);
                 }
             }
         }

@@ -18,6 +18,9 @@ const FORGETTING: Duration = Duration::from_secs(600);
 /// Rows of one question.
 const PAGE: u32 = 5000;
 
+/// Pages that are held until all have come.
+const FEW: usize = 8;
+
 /// What became of one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Followed {
@@ -115,11 +118,11 @@ impl Records {
         let followed = match position.as_ref() {
             Some(here) if *here == there => Followed::Nothing,
             Some(here) if continues(store, here, &there).await? => {
-                self.take_over(store, here.revision).await?;
+                self.take_over(store, here.revision, there.revision).await?;
                 Followed::Changes
             }
             _ => {
-                self.read_everything(store).await?;
+                self.read_everything(store, there.revision).await?;
                 Followed::Everything
             }
         };
@@ -136,8 +139,8 @@ impl Records {
         Ok(self.store.get_or_init(|| store))
     }
 
-    async fn read_everything(&self, store: &Store) -> Result<(), StoreFault> {
-        let mut known = Known::default();
+    async fn read_everything(&self, store: &Store, revision: i64) -> Result<(), StoreFault> {
+        let mut known = Known { revision, ..Known::default() };
         pages(store, -1, &mut |page| page.put_into(&mut known)).await?;
         let old = std::mem::replace(&mut *self.known.write(), known);
         // A million entries take their time: nobody waits for the lock meanwhile.
@@ -145,13 +148,26 @@ impl Records {
         Ok(())
     }
 
-    async fn take_over(&self, store: &Store, since: i64) -> Result<(), StoreFault> {
+    async fn take_over(&self, store: &Store, since: i64, until: i64) -> Result<(), StoreFault> {
         let removed = store.removals_since(since).await?;
         {
             let mut known = self.known.write();
             removed.iter().for_each(|subject| known.users.remove(subject));
         }
-        pages(store, since, &mut |page| page.put_into(&mut self.known.write())).await
+        let mut held = Vec::new();
+        pages(store, since, &mut |page| {
+            held.push(page);
+            if held.len() > FEW {
+                let mut known = self.known.write();
+                held.drain(..).for_each(|page| page.put_into(&mut known));
+            }
+        })
+        .await?;
+        // The usual change comes in one piece with its number.
+        let mut known = self.known.write();
+        held.into_iter().for_each(|page| page.put_into(&mut known));
+        known.revision = until;
+        Ok(())
     }
 
     /// Writes when keys were used and users logged in.

@@ -67,6 +67,8 @@ struct Known {
     keys: Keys,
     marks: Marks,
     users: Users,
+    /// The number of the latest change all of which is here.
+    revision: i64,
 }
 
 /// When the store was last heard.
@@ -199,7 +201,7 @@ impl Records {
         issued: Timestamp,
     ) -> Result<bool, Unavailable> {
         self.answering()?;
-        Ok(self.known.read().marks.voids(kind, name, issued))
+        Ok(self.known.read().marks.voids(kind, name, issued, None))
     }
 
     /// Whether a token of the gateway's own was taken back, by whatever it can be.
@@ -210,13 +212,19 @@ impl Records {
         self.answering()?;
         let known = self.known.read();
         let voids = |kind, name: Option<&str>| {
-            name.is_some_and(|name| known.marks.voids(kind, name, issued.at))
+            name.is_some_and(|name| known.marks.voids(kind, name, issued.at, issued.heard))
         };
         Ok(known.marks.len() > 0
             && (voids(RevocationKind::Token, issued.token)
                 || voids(RevocationKind::Subject, Some(issued.subject))
                 || voids(RevocationKind::Family, issued.family)
                 || voids(RevocationKind::Key, issued.key)))
+    }
+
+    /// The number of the latest change that has been heard of: whoever asks before he looks somebody
+    /// up knows of him at least as much.
+    pub fn revision(&self) -> i64 {
+        self.known.read().revision
     }
 
     /// Notes that a user has logged in.

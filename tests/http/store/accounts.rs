@@ -191,8 +191,8 @@ fn ten_thousand_keys_are_each_themselves(store: &str) {
         transaction.commit().await.unwrap();
         // Any change makes them heard of.
         let now = portcullis::model::Timestamp::from_seconds(1);
-        let mark =
-            Revocation { kind: RevocationKind::Token, name: "x".into(), at: now, until: now };
+        let kind = RevocationKind::Token;
+        let mark = Revocation { kind, name: "x".into(), at: now, until: now, revision: 0 };
         let author = Author { who: "test", origin: "test" };
         let entry = Entry { action: "token.revoke", target: "x", detail: "" };
         opened.revoke(&mark, &author, &entry, now).await.unwrap();

@@ -164,15 +164,6 @@ fn with_dora(gateway: &Gateway, place: &Place) -> (String, String) {
     })
 }
 
-/// A mark voids what was issued in its own second too, so whoever logs in again waits for the next.
-fn next_second() {
-    let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    eventually("the next second", || {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-        (now > began).then_some(())
-    });
-}
-
 /// How long it takes until a call is refused.
 fn until_refused(mut call: impl FnMut() -> Answer) -> Duration {
     let began = Instant::now();
@@ -332,7 +323,7 @@ fn a_user_who_is_shut_out_elsewhere_is_cut_off_within_a_second_and_for_good(plac
     assert_eq!(error(&shut), (401, "invalid_grant".to_owned()));
 
     set(UserChange { disabled: Some(false), ..UserChange::default() });
-    next_second();
+    // A token of this very second is good: it was issued by somebody who had heard of it.
     let (access, token) = eventually("a user who is let in again", || {
         let answer = ask(&gateway, &[("username", DORA.0), ("password", DORA.1)]);
         (answer.status == 200).then(|| pair(&answer))
@@ -345,6 +336,78 @@ fn a_user_who_is_shut_out_elsewhere_is_cut_off_within_a_second_and_for_good(plac
     let took = until_refused(|| gateway.get("/me").bearer(&access).send());
     assert!(took < Duration::from_secs(1), "{took:?}");
     assert_eq!(error(&refresh(&gateway, &token)), no_grant());
+}
+
+/// A hash of a password, with a salt of its own.
+fn hash(password: &str) -> Secret {
+    Secret::new(bcrypt::hash(password, 4).unwrap())
+}
+
+fn set_password(password: &str) -> UserChange {
+    UserChange { password: Some(PasswordSet::To(hash(password))), ..UserChange::default() }
+}
+
+const ANOTHER: (&str, &str) = ("dora", "another one");
+
+#[test]
+fn what_was_issued_before_a_change_is_void_whatever_the_clock_of_the_changer_says() {
+    let upstream = Recorder::start();
+    let gateway = start_patient(&upstream);
+    let file = gateway.directory().join("store.db");
+    let (access, token) = with_dora(&gateway);
+    gateway.get("/me").bearer(&access).send().ok();
+    elsewhere(&file, async |store, now| {
+        let behind = Timestamp::from_seconds(now.seconds() - 3600);
+        let change = set_password(ANOTHER.1);
+        store.change_user("9", &change, &BY_TEST, &SET, behind).await.unwrap();
+    });
+    let took = until_refused(|| gateway.get("/me").bearer(&access).send());
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(error(&refresh(&gateway, &token)), no_grant());
+    let (access, token) = login(&gateway, ANOTHER);
+    gateway.get("/me").bearer(&access).send().ok();
+    pair(&refresh(&gateway, &token));
+}
+
+#[test]
+fn a_password_that_was_changed_elsewhere_opens_no_login_from_then_on() {
+    let upstream = Recorder::start();
+    let gateway = start_patient(&upstream);
+    let file = gateway.directory().join("store.db");
+    with_dora(&gateway);
+    let (mut old, mut new) = (DORA, ANOTHER);
+    // Memory is up to a quarter of a second old, and nobody waits for it here.
+    for _ in 0..6 {
+        elsewhere(&file, async |store, now| {
+            let change = set_password(new.1);
+            store.change_user("9", &change, &BY_TEST, &SET, now).await.unwrap();
+        });
+        let outdated = ask(&gateway, &[("username", old.0), ("password", old.1)]);
+        assert_eq!(error(&outdated), (401, "invalid_grant".to_owned()));
+        // By a token of this very second.
+        let (access, _) = login(&gateway, new);
+        gateway.get("/me").bearer(&access).send().ok();
+        std::mem::swap(&mut old, &mut new);
+    }
+}
+
+#[test]
+fn a_hash_that_is_replaced_while_its_owner_logs_in_does_not_keep_him_out() {
+    let upstream = Recorder::start();
+    let gateway = start_patient(&upstream);
+    let file = gateway.directory().join("store.db");
+    let (access, _) = with_dora(&gateway);
+    for _ in 0..6 {
+        elsewhere(&file, async |store, now| {
+            let old = store.user("9").await.unwrap().unwrap().password.unwrap();
+            let new = hash(DORA.1);
+            // The gateway may have been quicker with another.
+            let _ = store.upgrade_password("9", &old, &new, &BY_TEST, now).await.unwrap();
+        });
+        let (again, _) = login(&gateway, DORA);
+        gateway.get("/me").bearer(&again).send().ok();
+    }
+    gateway.get("/me").bearer(&access).send().ok();
 }
 
 const RELOADED: &str = r#"portcullis_config_reloads_total{outcome="success"}"#;
