@@ -46,7 +46,7 @@ pub struct Family {
 /// What became of a token that was presented.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// It was the first use: the next token is in its place now.
+    /// It was not used before. Where it was used now, the next token is in its place.
     First(Family),
     /// Its family has ended or expired; nothing was changed.
     Over(Family),
@@ -156,6 +156,33 @@ impl Store {
                 .await?;
             transaction.commit().await?;
             Ok(Use::First(family))
+        })
+        .await
+    }
+
+    /// What would become of a token if it was used. Nothing is changed.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn look_at_refresh_token(
+        &self,
+        token: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Use, StoreFault> {
+        self.within(async {
+            let sql = "SELECT f.id, f.subject, f.scope, f.issued, f.expires, f.ended, t.used
+                       FROM portcullis_refresh_tokens t
+                       JOIN portcullis_families f ON f.id = t.family WHERE t.sha256 = $1";
+            let row = sqlx::query(sql).bind(lists::hex(token)).fetch_optional(&self.pool).await?;
+            let Some(row) = row else { return Ok(Use::Unknown) };
+            let family = family(&row)?;
+            if family.ended.is_some() || family.expires <= now {
+                return Ok(Use::Over(family));
+            }
+            Ok(match lists::time(&row, 6)? {
+                Some(used) => Use::Reused { family, used },
+                None => Use::First(family),
+            })
         })
         .await
     }

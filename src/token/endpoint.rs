@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     form::{ClientGrant, FormFault, Grant, PasswordGrant, RefreshGrant},
     grant::{self, Holder, Narrowing},
-    refresh::{self, Fresh, Opened, Refreshed},
+    refresh::{self, Fresh, Opened, Refreshable},
     revoke,
     signer::{self, MintFault, Minted},
 };
@@ -166,11 +166,13 @@ impl<S: Sources> Desk<'_, S> {
             return Err(FormFault::GrantType.into());
         }
         let heard = self.heard();
-        let Refreshed { user, family, next } = refresh::refresh(self, &grant.token).await?;
+        let Refreshable { user, family, digest } = refresh::find(self, &grant.token).await?;
         let narrowing = grant::within(family.scope.as_deref(), grant.scope.as_deref());
         let narrowing = narrowing.map_err(|_| Refusal::Scope)?;
         let holder = Holder { heard, ..Holder::user(&user, Some(&family.id)) };
         let minted = self.mint(terms, &holder, narrowing)?;
+        // Last: whoever is told of a fault keeps a token that is good for another try.
+        let next = refresh::exchange(self, &digest).await?;
         Ok(Issued { minted, refresh: Some(next), subject: Arc::clone(&user.subject) })
     }
 

@@ -94,18 +94,18 @@ pub(super) async fn open<S: Sources>(
     Ok(if is_open { Opened::Family(Login { family, first }) } else { Opened::Outdated })
 }
 
-/// What a refresh token was good for.
-pub(super) struct Refreshed {
+/// A refresh token that is good and was not used yet.
+pub(super) struct Refreshable {
     pub(super) user: Arc<User>,
     pub(super) family: Family,
-    pub(super) next: Fresh,
+    pub(super) digest: Digest,
 }
 
-/// Uses a refresh token.
-pub(super) async fn refresh<S: Sources>(
+/// Finds whose login a refresh token is of, and uses nothing up.
+pub(super) async fn find<S: Sources>(
     desk: &Desk<'_, S>,
     token: &str,
-) -> Result<Refreshed, Refusal> {
+) -> Result<Refreshable, Refusal> {
     let (client, now) = (desk.request.client, desk.now);
     if let Some(standing) = desk.sources.exhausted(client, now) {
         return Err(Refusal::limited(&standing));
@@ -115,21 +115,9 @@ pub(super) async fn refresh<S: Sources>(
         return Err(Refusal::Refresh("unknown_refresh_token"));
     };
     let records = desk.records()?;
-    let next = Fresh::new()?;
-    let used = records.use_refresh_token(digest.bytes(), next.digest.bytes(), now).await;
-    let family = match used.map_err(away)? {
-        Use::First(family) => family,
-        Use::Over(_) => return Err(Refusal::Refresh("refresh_over")),
-        Use::Reused { family, used } => {
-            incident(&family, used, desk);
-            end(desk, records, &family, "refresh.reuse").await?;
-            return Err(Refusal::Refresh("refresh_reuse"));
-        }
-        Use::Unknown => {
-            desk.sources.count_failure(client, now);
-            return Err(Refusal::Refresh("unknown_refresh_token"));
-        }
-    };
+    let store = records.store().map_err(away)?;
+    let found = store.look_at_refresh_token(digest.bytes(), now).await.map_err(away)?;
+    let family = unused(desk, records, found).await?;
     let user = desk.sources.user(&family.subject).await?;
     let issued = Issued {
         token: None,
@@ -144,10 +132,43 @@ pub(super) async fn refresh<S: Sources>(
     let is_void = desk.sources.is_revoked(&issued)?;
     let known = user.filter(|user| !user.disabled && !is_void && is_same(desk, &family, user));
     match known {
-        Some(user) => Ok(Refreshed { user, family, next }),
+        Some(user) => Ok(Refreshable { user, family, digest }),
         None => {
             end(desk, records, &family, "refresh.refused").await?;
             Err(Refusal::Refresh("refresh_over"))
+        }
+    }
+}
+
+/// Uses a refresh token: the next one is in its place. Of uses at the same moment one wins.
+pub(super) async fn exchange<S: Sources>(
+    desk: &Desk<'_, S>,
+    digest: &Digest,
+) -> Result<Fresh, Refusal> {
+    let records = desk.records()?;
+    let next = Fresh::new()?;
+    let used = records.use_refresh_token(digest.bytes(), next.digest.bytes(), desk.now).await;
+    unused(desk, records, used.map_err(away)?).await?;
+    Ok(next)
+}
+
+/// The family of a token that was not used before; where it was, the login ends.
+async fn unused<S: Sources>(
+    desk: &Desk<'_, S>,
+    records: &Records,
+    found: Use,
+) -> Result<Family, Refusal> {
+    match found {
+        Use::First(family) => Ok(family),
+        Use::Over(_) => Err(Refusal::Refresh("refresh_over")),
+        Use::Reused { family, used } => {
+            incident(&family, used, desk);
+            end(desk, records, &family, "refresh.reuse").await?;
+            Err(Refusal::Refresh("refresh_reuse"))
+        }
+        Use::Unknown => {
+            desk.sources.count_failure(desk.request.client, desk.now);
+            Err(Refusal::Refresh("unknown_refresh_token"))
         }
     }
 }

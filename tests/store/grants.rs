@@ -75,6 +75,16 @@ async fn a_family_that_ended_grants_nothing(place: Place) {
         panic!("the first use")
     };
     assert_eq!(store.family_of(&[1; 32]).await.unwrap(), Some(opened.clone()));
+    // To look uses nothing up.
+    for _ in 0..2 {
+        let looked = async |token: &[u8; 32]| store.look_at_refresh_token(token, at(2)).await;
+        assert_eq!(looked(&[2; 32]).await.unwrap(), Use::First(opened.clone()));
+        let reused = Use::Reused { family: opened.clone(), used: at(2) };
+        assert_eq!(looked(&[1; 32]).await.unwrap(), reused);
+        assert_eq!(looked(&[9; 32]).await.unwrap(), Use::Unknown);
+    }
+    let expired = store.look_at_refresh_token(&[2; 32], at(1000)).await.unwrap();
+    assert!(matches!(expired, Use::Over(_)), "{expired:?}");
     store.end_family(&opened, &BY_TEST, &ENTRY, at(3)).await.unwrap();
     for token in [[1; 32], [2; 32]] {
         let used = store.use_refresh_token(&token, &[3; 32], at(4)).await.unwrap();
