@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use portcullis::model::Role;
+use portcullis::model::{Role, Timestamp};
 use portcullis::store::NewKey;
 use serde_json::{Value, json};
 
 use super::{
     BY_TEST, Place, ask, elsewhere, error, on_both, reload, start, start_patient, until_refused,
+    yaml,
 };
 use crate::harness::{Answer, Gateway, Recorder, eventually};
 use crate::people::{ALICE, KEY};
@@ -15,6 +16,7 @@ use crate::people::{ALICE, KEY};
 on_both! {
     an_api_client_gets_tokens_for_its_key
     a_key_that_is_revoked_takes_its_tokens_along_within_a_second
+    a_key_that_is_revoked_where_clocks_are_behind_takes_tokens_along_that_count_alone
 }
 
 fn basic(gateway: &Gateway, id: &str, secret: &str, scope: &str) -> Answer {
@@ -104,6 +106,37 @@ fn stored_key(id: &str, secret: &[u8], networks: &[&str]) -> NewKey {
         networks: networks.iter().map(|one| one.parse().unwrap()).collect(),
         expires: None,
     }
+}
+
+fn a_key_that_is_revoked_where_clocks_are_behind_takes_tokens_along_that_count_alone(
+    place: &Place,
+) {
+    let upstream = Recorder::start();
+    let text = yaml(place)
+        .replace("authentication:\n", "authentication:\n  failure_limit: false\n")
+        .replace("refresh_ttl: 14d", "refresh_ttl: 14d, users: ignore");
+    let gateway = Gateway::with(&text).put("APP", &upstream.url()).start();
+    elsewhere(place, async |store, now| {
+        for id in ["one", "two"] {
+            let key = stored_key(id, id.as_bytes(), &[]);
+            store.add_key(&key, &BY_TEST, now).await.unwrap();
+        }
+    });
+    let [one, two] = ["one", "two"].map(|id| {
+        let body = eventually("a key that was made elsewhere", || {
+            let answer = in_form(&gateway, id, id);
+            (answer.status == 200).then(|| answer.json())
+        });
+        body["access_token"].as_str().unwrap().to_owned()
+    });
+    gateway.get("/items").bearer(&one).send().ok();
+    elsewhere(place, async |store, now| {
+        let behind = Timestamp::from_seconds(now.seconds() - 3600);
+        store.revoke_key("one", &BY_TEST, behind).await.unwrap()
+    });
+    let took = until_refused(|| gateway.get("/items").bearer(&one).send());
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    gateway.get("/items").bearer(&two).send().ok();
 }
 
 fn a_key_that_is_revoked_takes_its_tokens_along_within_a_second(place: &Place) {

@@ -62,6 +62,9 @@ on_both! {
     a_user_of_the_file_loses_his_logins_with_his_password
     a_refresh_narrows_and_never_widens
     guesses_at_refresh_tokens_are_failures_of_their_client
+    what_was_issued_before_a_change_is_void_whatever_the_clock_of_the_changer_says
+    a_password_that_was_changed_elsewhere_opens_no_login_from_then_on
+    a_hash_that_is_replaced_while_its_owner_logs_in_does_not_keep_him_out
 }
 
 const ROUTES: &str = "
@@ -349,14 +352,12 @@ fn set_password(password: &str) -> UserChange {
 
 const ANOTHER: (&str, &str) = ("dora", "another one");
 
-#[test]
-fn what_was_issued_before_a_change_is_void_whatever_the_clock_of_the_changer_says() {
+fn what_was_issued_before_a_change_is_void_whatever_the_clock_of_the_changer_says(place: &Place) {
     let upstream = Recorder::start();
-    let gateway = start_patient(&upstream);
-    let file = gateway.directory().join("store.db");
-    let (access, token) = with_dora(&gateway);
+    let gateway = start_patient(&upstream, place);
+    let (access, token) = with_dora(&gateway, place);
     gateway.get("/me").bearer(&access).send().ok();
-    elsewhere(&file, async |store, now| {
+    elsewhere(place, async |store, now| {
         let behind = Timestamp::from_seconds(now.seconds() - 3600);
         let change = set_password(ANOTHER.1);
         store.change_user("9", &change, &BY_TEST, &SET, behind).await.unwrap();
@@ -369,16 +370,14 @@ fn what_was_issued_before_a_change_is_void_whatever_the_clock_of_the_changer_say
     pair(&refresh(&gateway, &token));
 }
 
-#[test]
-fn a_password_that_was_changed_elsewhere_opens_no_login_from_then_on() {
+fn a_password_that_was_changed_elsewhere_opens_no_login_from_then_on(place: &Place) {
     let upstream = Recorder::start();
-    let gateway = start_patient(&upstream);
-    let file = gateway.directory().join("store.db");
-    with_dora(&gateway);
+    let gateway = start_patient(&upstream, place);
+    with_dora(&gateway, place);
     let (mut old, mut new) = (DORA, ANOTHER);
     // Memory is up to a quarter of a second old, and nobody waits for it here.
     for _ in 0..6 {
-        elsewhere(&file, async |store, now| {
+        elsewhere(place, async |store, now| {
             let change = set_password(new.1);
             store.change_user("9", &change, &BY_TEST, &SET, now).await.unwrap();
         });
@@ -391,14 +390,12 @@ fn a_password_that_was_changed_elsewhere_opens_no_login_from_then_on() {
     }
 }
 
-#[test]
-fn a_hash_that_is_replaced_while_its_owner_logs_in_does_not_keep_him_out() {
+fn a_hash_that_is_replaced_while_its_owner_logs_in_does_not_keep_him_out(place: &Place) {
     let upstream = Recorder::start();
-    let gateway = start_patient(&upstream);
-    let file = gateway.directory().join("store.db");
-    let (access, _) = with_dora(&gateway);
+    let gateway = start_patient(&upstream, place);
+    let (access, _) = with_dora(&gateway, place);
     for _ in 0..6 {
-        elsewhere(&file, async |store, now| {
+        elsewhere(place, async |store, now| {
             let old = store.user("9").await.unwrap().unwrap().password.unwrap();
             let new = hash(DORA.1);
             // The gateway may have been quicker with another.
