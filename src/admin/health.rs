@@ -19,11 +19,7 @@ pub(super) async fn alive() -> impl IntoResponse {
 pub(super) async fn ready(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {
     let snapshot = gateway.snapshot();
     let issuers: Vec<Health> = snapshot.remotes().issuers().map(|one| one.health()).collect();
-    let tried = gateway.readiness().issuers_tried(issuers.iter().all(|issuer| issuer.tried));
-    let phase = match gateway.readiness().phase() {
-        Phase::Serving if !tried => Phase::Starting,
-        phase => phase,
-    };
+    let phase = gateway.phase();
     let (status, word) = match phase {
         Phase::Serving => (StatusCode::OK, "ok"),
         Phase::Draining | Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, phase.as_str()),

@@ -23,8 +23,6 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use file::FileArgument;
-
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(
@@ -38,7 +36,7 @@ struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    run: FileArgument,
+    run: run::Arguments,
 }
 
 /// What is to be done.
@@ -57,7 +55,7 @@ enum Command {
     /// Make a running gateway read its file again
     Reload(remote::Arguments),
     /// Serve the file; the same as no command
-    Run(FileArgument),
+    Run(run::Arguments),
     /// Print the JSON Schema of the file, for editors
     Schema,
     /// Say how a running gateway is
@@ -79,14 +77,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return later::explain(error),
     };
     let outcome = match line.command {
-        None => run::serve(&line.run.config),
+        None => run::serve(&line.run),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Completions(arguments)) => completions::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::HashPassword(arguments)) => hash_password::run(&arguments),
         Some(Command::Key(arguments)) => key::run(&arguments),
         Some(Command::Reload(arguments)) => remote::reload(&arguments),
-        Some(Command::Run(file)) => run::serve(&file.config),
+        Some(Command::Run(arguments)) => run::serve(&arguments),
         Some(Command::Schema) => schema::run(),
         Some(Command::Status(arguments)) => remote::status(&arguments),
         Some(Command::Test(arguments)) => test::run(&arguments),

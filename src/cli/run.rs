@@ -1,5 +1,7 @@
 //! `portcullis run`: serves a file until it is told to stop.
 
+mod upgrade;
+
 use std::{
     io::{self, IsTerminal as _},
     path::Path,
@@ -15,7 +17,12 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::output::{self, Colour, Style};
+use upgrade::Estate;
+
+use super::{
+    file::FileArgument,
+    output::{self, Colour, Style},
+};
 use crate::{
     admin,
     config::diagnostic::{self, Diagnostic},
@@ -25,7 +32,7 @@ use crate::{
     proxy::{
         self,
         listen::{self, Bound, Role},
-        serve::{self, Drained},
+        serve::{self, Drained, Word},
     },
 };
 
@@ -38,11 +45,22 @@ const REVISION: &str = match option_env!("PORTCULLIS_REVISION") {
 /// How long threads may take to end when everything else has.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// Serves this file until the process is told to stop.
+/// What to serve, and how to begin.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    file: FileArgument,
+    /// Take over the sockets of a running process, which hands them over on SIGQUIT
+    #[arg(long)]
+    upgrade: bool,
+}
+
+/// Serves a file until the process is told to stop.
 ///
 /// # Errors
 /// A socket that cannot be listened on, threads that cannot be started.
-pub(super) fn serve(file: &Path) -> anyhow::Result<ExitCode> {
+pub(super) fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let file = arguments.file.config.as_path();
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
     let loaded = match Gateway::load(file, &metrics) {
         Ok(loaded) => loaded,
@@ -53,7 +71,7 @@ pub(super) fn serve(file: &Path) -> anyhow::Result<ExitCode> {
         }
     };
     let runtime = runtime(loaded.serving().workers)?;
-    let outcome = runtime.block_on(serve_loaded(file, loaded, metrics));
+    let outcome = runtime.block_on(serve_loaded(file, loaded, metrics, arguments.upgrade));
     runtime.shutdown_timeout(FAREWELL);
     outcome
 }
@@ -62,17 +80,25 @@ async fn serve_loaded(
     file: &Path,
     loaded: Loaded,
     metrics: Arc<Metrics>,
+    upgrade: bool,
 ) -> anyhow::Result<ExitCode> {
     // Everything that can fail comes first: nothing is served by halves.
     let serving = loaded.serving();
-    let sockets = serving.listen.iter().map(|listen| listen::bind(listen.address));
-    let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
-    let admin = listen::bind(serving.admin.listen)?;
+    let start_log = || Logging::start(&loaded.log(), proxy::CHATTY);
+    let start_log = || start_log().map(Arc::new).context("cannot start the log's writer");
+    let (logging, mut inheritance) = if upgrade {
+        // Whoever started it has to know when the running process may be told.
+        (Some(start_log()?), Some(upgrade::inherit(serving).await?))
+    } else {
+        (None, None)
+    };
+    let sockets = upgrade::sockets(serving, inheritance.as_mut())?;
+    let admin = match &inheritance {
+        Some(_) => None,
+        None => Some(listen::bind(serving.admin.listen)?),
+    };
     let signals = Signals::new()?;
-
-    let logging = Arc::new(
-        Logging::start(&loaded.log(), proxy::CHATTY).context("cannot start the log's writer")?,
-    );
+    let logging = logging.map_or_else(start_log, Ok)?;
     log_panics();
     for warning in &loaded.warnings {
         reload::report(warning);
@@ -89,19 +115,35 @@ async fn serve_loaded(
     for bound in &sockets {
         listen::announce(Role::Proxy, bound);
     }
-    listen::announce(Role::Admin, &admin);
-    if io::stdout().is_terminal() {
-        introduce(&gateway, &sockets, &admin)?;
+    if let Some(admin) = &admin {
+        listen::announce(Role::Admin, admin);
     }
-    let (stop, hangups) = signals.pass_on();
+    if io::stdout().is_terminal() {
+        introduce(&gateway, &sockets, admin.as_ref())?;
+    }
+    let Words { stop, stopped, hangups, quits } = signals.pass_on();
     tokio::spawn(watch::watch(gateway.clone(), hangups));
     tokio::spawn(upkeep::keep_up(gateway.clone()));
     gateway.probe_targets();
     tokio::spawn(upkeep::warn_of_ends(gateway.clone()));
     tokio::spawn(names::follow(gateway.clone()));
-    tokio::spawn(admin::serve::serve(gateway.clone(), admin.socket));
+    let admin = {
+        let gateway = gateway.clone();
+        tokio::spawn(async move {
+            match (admin, inheritance) {
+                (Some(admin), _) => {
+                    // Ends with the process, or when a successor takes its place.
+                    let _ = admin::serve::serve(gateway, admin.socket).await;
+                }
+                (None, Some(inheritance)) => upgrade::take_over(gateway, inheritance).await,
+                (None, None) => {}
+            }
+        })
+    };
+    let estate = Estate::new(&gateway, &sockets, admin, stop).context("cannot copy sockets")?;
+    tokio::spawn(estate.leave(gateway.clone(), quits));
     let records = gateway.snapshot().memory().records.clone();
-    let drained = serve::serve(gateway, sockets, stop).await?;
+    let drained = serve::serve(gateway, sockets, stopped).await?;
     if let Some(records) = records {
         records.write_notes().await;
     }
@@ -135,7 +177,17 @@ fn runtime(workers: Option<u16>) -> anyhow::Result<Runtime> {
 struct Signals {
     hangup: Signal,
     interrupt: Signal,
+    quit: Signal,
     terminate: Signal,
+}
+
+/// What signals come to.
+struct Words {
+    /// Says to stop, as a signal does.
+    stop: mpsc::Sender<Word>,
+    stopped: mpsc::Receiver<Word>,
+    hangups: mpsc::Receiver<()>,
+    quits: mpsc::Receiver<()>,
 }
 
 impl Signals {
@@ -144,26 +196,42 @@ impl Signals {
         Ok(Self {
             hangup: listen(SignalKind::hangup())?,
             interrupt: listen(SignalKind::interrupt())?,
+            quit: listen(SignalKind::quit())?,
             terminate: listen(SignalKind::terminate())?,
         })
     }
 
-    /// Hands on each word to stop and each hangup.
-    fn pass_on(mut self) -> (mpsc::Receiver<()>, mpsc::Receiver<()>) {
+    /// Hands on each signal to whom it concerns.
+    fn pass_on(mut self) -> Words {
         let (stop, stopped) = mpsc::channel(2);
         let (hang_up, hangups) = mpsc::channel(1);
+        let (quit, quits) = mpsc::channel(1);
+        let stopping = stop.clone();
         tokio::spawn(async move {
+            // Once the process ends, it has nothing to leave any more.
+            let mut quit = Some(quit);
             loop {
-                // A word that finds the channel full says nothing new.
-                let _ = tokio::select! {
-                    Some(()) = self.interrupt.recv() => stop.try_send(()),
-                    Some(()) = self.terminate.recv() => stop.try_send(()),
-                    Some(()) = self.hangup.recv() => hang_up.try_send(()),
+                let stops = tokio::select! {
+                    Some(()) = self.interrupt.recv() => true,
+                    Some(()) = self.terminate.recv() => true,
+                    Some(()) = self.hangup.recv() => {
+                        // A word that finds the channel full says nothing new.
+                        let _ = hang_up.try_send(());
+                        false
+                    }
+                    Some(()) = self.quit.recv() => {
+                        let _ = quit.as_ref().map(|quit| quit.try_send(()));
+                        false
+                    }
                     else => return,
                 };
+                if stops {
+                    quit = None;
+                    let _ = stopping.try_send(Word::Stop);
+                }
             }
         });
-        (stopped, hangups)
+        Words { stop, stopped, hangups, quits }
     }
 }
 
@@ -172,7 +240,7 @@ fn tell(diagnostics: &[Diagnostic]) {
 }
 
 /// Says in a few lines where it listens, what it protects and what to try.
-fn introduce(gateway: &Gateway, sockets: &[Bound], admin: &Bound) -> anyhow::Result<()> {
+fn introduce(gateway: &Gateway, sockets: &[Bound], admin: Option<&Bound>) -> anyhow::Result<()> {
     let snapshot = gateway.snapshot();
     let policy = snapshot.policy();
     let colour = Colour::of_stdout();
@@ -197,11 +265,10 @@ fn introduce(gateway: &Gateway, sockets: &[Bound], admin: &Bound) -> anyhow::Res
         "{} {guarded} of {routes} routes ask for a credential",
         heading("protecting  ")
     ))?;
+    let admin = admin.map_or(gateway.begun_with().admin.listen, |admin| admin.address);
     output::print_line(format_args!(
-        "{} curl http://{}/readyz   portcullis status --admin http://{}",
+        "{} curl http://{admin}/readyz   portcullis status --admin http://{admin}",
         heading("try         "),
-        admin.address,
-        admin.address
     ))?;
     Ok(())
 }

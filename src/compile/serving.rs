@@ -34,6 +34,8 @@ pub struct Serving {
     pub drain_delay: Duration,
     /// How long running requests may take to end after that.
     pub drain_timeout: Duration,
+    /// Where a successor waits for the sockets of this process.
+    pub upgrade_socket: Option<PathBuf>,
     /// The admin listener.
     pub admin: AdminTerms,
     /// What is written to stderr.
@@ -107,6 +109,10 @@ pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Serving {
         workers: server::workers(input, faults),
         drain_delay: server.drain_delay.0,
         drain_timeout: server.drain_timeout.0,
+        upgrade_socket: server
+            .upgrade_socket
+            .as_ref()
+            .map(|path| input.loaded.files.beside(path.as_path())),
         admin: admin(input, faults),
         log: LogTerms {
             format: log.format,

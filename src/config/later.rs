@@ -14,7 +14,6 @@ const LATER: &[(&str, Later)] = &[
     ("server.listen.proxy_protocol", Later::Key),
     ("server.listen.redirect_https", Later::Key),
     ("server.resolver", Later::Key),
-    ("server.upgrade_socket", Later::Key),
     ("shared_state", Later::Key),
     ("tracing", Later::Key),
     ("upstreams.*.limits", Later::Key),

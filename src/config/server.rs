@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::values::{FilePath, ListenAddress, OneOrMany, Period, Size, Workers, enums};
+use super::values::{FilePath, ListenAddress, OneOrMany, Period, Size, SocketPath, Workers, enums};
 use crate::model::Cidr;
 
 /// Where the gateway listens, and the bounds on what it accepts.
@@ -27,6 +27,10 @@ pub struct Server {
     pub drain_delay: Period,
     /// How long running requests may take to end after that.
     pub drain_timeout: Period,
+    /// Where a process started with `--upgrade` waits for the sockets of this one, which hands them
+    /// over when it gets SIGQUIT. Its directory must be this user's alone, and is made so if it is not
+    /// there.
+    pub upgrade_socket: Option<SocketPath>,
 }
 
 impl Default for Server {
@@ -39,6 +43,7 @@ impl Default for Server {
             limits: Limits::default(),
             drain_delay: Period::seconds(0),
             drain_timeout: Period::seconds(30),
+            upgrade_socket: None,
         }
     }
 }

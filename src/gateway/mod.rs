@@ -162,6 +162,18 @@ impl Gateway {
         &self.readiness
     }
 
+    /// What it is up to, as whoever sends it requests should see it: it has not begun before each issuer
+    /// was asked for its keys.
+    pub fn phase(&self) -> health::Phase {
+        let tried = || self.snapshot().remotes().issuers().all(|one| one.health().tried);
+        match self.readiness.phase() {
+            health::Phase::Serving if !self.readiness.issuers_tried(tried()) => {
+                health::Phase::Starting
+            }
+            phase => phase,
+        }
+    }
+
     /// The metrics of the process.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics

@@ -12,6 +12,7 @@ mod facts;
 mod frames;
 pub(crate) mod framing;
 mod guarded;
+pub mod handover;
 mod http2;
 mod journey;
 mod lease;

@@ -43,6 +43,22 @@ pub enum Drained {
     Cut,
 }
 
+/// What a process that serves is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// To end.
+    Stop,
+    /// That another serves on its sockets.
+    Replaced,
+}
+
+/// How long connections without a request are kept open when another process has taken over: a client
+/// that is about to send its next is told on its answer that it was the last here.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long connections that were just accepted have to begin a request before those without one end.
+const LAST_MOMENT: Duration = Duration::from_millis(50);
+
 /// Serves on these sockets until it is told to stop, then drains; told again, it ends at once.
 ///
 /// # Errors
@@ -50,9 +66,10 @@ pub enum Drained {
 pub async fn serve(
     gateway: Arc<Gateway>,
     sockets: Vec<Bound>,
-    mut stop: mpsc::Receiver<()>,
+    mut stop: mpsc::Receiver<Word>,
 ) -> std::io::Result<Drained> {
     let proxy = Arc::new(proxy(&gateway));
+    let (close, closed) = watch::channel(false);
     let (tell, told) = watch::channel(false);
     let (alive, mut gone) = mpsc::channel::<()>(1);
     let (listen, http2) = (gateway.begun_with().listen.clone(), gateway.begun_with().http2);
@@ -64,36 +81,47 @@ pub async fn serve(
             gauge: gateway.metrics().connections(&bound.address.to_string()),
             proxy: proxy.clone(),
             gateway: gateway.clone(),
+            close: closed.clone(),
             stop: told.clone(),
             alive: alive.clone(),
         };
         tokio::spawn(door.accept());
     }
     drop(alive);
+    let closing = proxy;
     gateway.readiness().serving();
 
-    told_to(&mut stop).await;
+    let word = told_to(&mut stop).await;
     gateway.readiness().draining();
     let snapshot = gateway.snapshot();
-    let (delay, timeout) = (snapshot.serving().drain_delay, snapshot.serving().drain_timeout);
+    let (mut delay, timeout) = (snapshot.serving().drain_delay, snapshot.serving().drain_timeout);
     drop(snapshot);
+    if word == Word::Replaced {
+        close.send_replace(true);
+        delay = delay.max(FAREWELL);
+    }
     tracing::info!(event = "draining", ?delay, ?timeout);
     tokio::select! {
         () = tokio::time::sleep(delay) => {}
-        () = told_to(&mut stop) => return Ok(Drained::Cut),
+        _ = told_to(&mut stop) => return Ok(Drained::Cut),
     }
+    close.send_replace(true);
+    // Whoever was let in at the last moment has a request on its way.
+    tokio::time::sleep(LAST_MOMENT).await;
     tell.send_replace(true);
+    closing.http_cleanup().await;
     Ok(tokio::select! {
         _ = gone.recv() => Drained::Clean,
         () = tokio::time::sleep(timeout) => Drained::Cut,
-        () = told_to(&mut stop) => Drained::Cut,
+        _ = told_to(&mut stop) => Drained::Cut,
     })
 }
 
 /// Waits for the next word to stop; for ever if nobody is left to give it.
-async fn told_to(stop: &mut mpsc::Receiver<()>) {
-    if stop.recv().await.is_none() {
-        std::future::pending().await
+async fn told_to(stop: &mut mpsc::Receiver<Word>) -> Word {
+    match stop.recv().await {
+        Some(word) => word,
+        None => std::future::pending().await,
     }
 }
 
@@ -124,6 +152,9 @@ struct Door {
     gauge: IntGauge,
     proxy: Arc<HttpProxy<Phases>>,
     gateway: Arc<Gateway>,
+    /// Says when no more connections are taken.
+    close: ShutdownWatch,
+    /// Says when connections without a request are to end.
     stop: ShutdownWatch,
     /// Held by every connection: who waits for the last of them waits for all to be dropped.
     alive: mpsc::Sender<()>,
@@ -137,16 +168,13 @@ impl Door {
                     Ok(stream) => self.let_in(stream),
                     Err(error) => self.refused(&error).await,
                 },
-                _ = self.stop.changed() => break,
+                _ = self.close.changed() => break,
             }
         }
         // Whoever the system has let in already is served.
         while let Some(Ok(stream)) = ready(self.listener.accept()).await {
             self.let_in(stream);
         }
-        let Self { listener, proxy, .. } = self;
-        drop(listener);
-        proxy.http_cleanup().await;
     }
 
     fn let_in(&self, mut stream: pingora::protocols::l4::stream::Stream) {

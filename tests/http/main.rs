@@ -40,5 +40,6 @@ mod store;
 mod tls;
 mod tokens;
 mod twin;
+mod upgrade;
 mod upstream_tls;
 mod websocket;

@@ -20,7 +20,7 @@ pub use enums::{Algorithm, AuthMethod, HostHeader, LimitKey, PasswordHash, Token
 pub use http::{Header, HeaderText, HostPattern, Method, Origin, RequestPath, Status};
 pub use names::{Label, RealmText, Sha256Hex};
 pub use network::ListenAddress;
-pub use secret::{FilePath, FolderPath, SecretSource, SecretText};
+pub use secret::{FilePath, FolderPath, SecretSource, SecretText, SocketPath};
 pub use size::Size;
 pub use store::StoreUrl;
 pub use text::{ClaimPath, Expression, PathTemplate, QuotaText, Template};

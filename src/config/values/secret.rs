@@ -110,4 +110,25 @@ impl Written for FolderPath {
     }
 }
 
-written!(SecretText, Base64Text, FilePath, FolderPath);
+/// A socket of the file system, as written: relative to the config file unless absolute. It need not
+/// be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketPath(pub PathBuf);
+
+impl SocketPath {
+    /// The path as written.
+    pub fn as_path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Written for SocketPath {
+    const FORMAT: &'static str = "socket";
+    const EXPECTS: &'static str = "the path of a socket";
+
+    fn read(text: &str) -> Result<Self, ValueFault> {
+        FilePath::read(text).map(|path| Self(path.0))
+    }
+}
+
+written!(SecretText, Base64Text, FilePath, FolderPath, SocketPath);

@@ -134,6 +134,7 @@ pub const RULES: &[Rule] = &[
     rule::<super::secret::Base64Text>(),
     rule::<super::FilePath>(),
     rule::<super::FolderPath>(),
+    rule::<super::SocketPath>(),
     rule::<super::RemoteUrl>(),
     rule::<super::SecretText>(),
     rule::<Cidr>(),

@@ -20,7 +20,7 @@ use crate::{
     observe::{LogTerms, Metrics, logging::Logging},
     proxy::{
         listen,
-        serve::{self, Drained},
+        serve::{self, Drained, Word},
     },
 };
 
@@ -37,7 +37,7 @@ pub struct Running {
     pub admin: SocketAddr,
     pub gateway: Arc<Gateway>,
     pub file: std::path::PathBuf,
-    stop: mpsc::Sender<()>,
+    stop: mpsc::Sender<Word>,
     done: JoinHandle<Drained>,
     _folder: tempfile::TempDir,
 }
@@ -66,7 +66,7 @@ pub async fn run(config: &str) -> Running {
 impl Running {
     /// As a signal does.
     pub async fn stop(&self) {
-        self.stop.send(()).await.unwrap();
+        self.stop.send(Word::Stop).await.unwrap();
     }
 
     /// Waits for the end.

@@ -53,31 +53,32 @@ impl Setting {
 
     /// Starts it and waits until both listeners are open.
     pub fn start(self) -> Gateway {
-        let mut gateway = self.spawn();
-        let announced = |gateway: &Gateway, listener: &str| {
-            gateway.logged(|line| line["event"] == "listening" && line["listener"] == listener)
-        };
-        let (proxy, admin) = eventually("both listeners", || {
-            let (proxy, admin) = (announced(&gateway, "proxy"), announced(&gateway, "admin"));
-            if proxy.is_none() || admin.is_none() {
-                let ended = gateway.child.try_wait().unwrap();
-                assert!(ended.is_none(), "portcullis ended ({ended:?})\n{}", gateway.output());
-            }
-            Some((address(&proxy?), address(&admin?)))
-        });
-        gateway.proxy = proxy;
-        gateway.admin = admin;
+        let mut gateway = self.spawn(&[]);
+        gateway.wait_for_listeners();
+        gateway
+    }
+
+    /// Starts it as the successor of a running gateway, and waits until it waits to be handed that one's
+    /// sockets.
+    pub fn succeed(self) -> Gateway {
+        let gateway = self.spawn(&["--upgrade"]);
+        gateway.wait_for_log("a successor", |line| line["event"] == "upgrade_waiting");
         gateway
     }
 
     /// Starts it and waits for it to end, which it must.
     pub fn fail(self) -> (ExitStatus, String) {
-        let mut gateway = self.spawn();
+        self.fail_with(&[])
+    }
+
+    /// The same with more on the command line.
+    pub fn fail_with(self, more: &[&str]) -> (ExitStatus, String) {
+        let mut gateway = self.spawn(more);
         let status = gateway.wait();
         (status, gateway.output())
     }
 
-    fn spawn(self) -> Gateway {
+    fn spawn(self, more: &[&str]) -> Gateway {
         let config = self.elsewhere.unwrap_or_else(|| {
             let config = self.directory.path().join("gateway.yaml");
             fs::write(&config, &self.yaml).unwrap();
@@ -86,6 +87,7 @@ impl Setting {
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["run", "-c"])
             .arg(&config)
+            .args(more)
             .env_remove("PORTCULLIS_DEMO")
             .env_remove("PORTCULLIS_ADMIN_TOKEN")
             .envs(self.environment)
@@ -138,6 +140,22 @@ impl Gateway {
     pub fn with_whole(yaml: &str) -> Setting {
         let directory = tempfile::tempdir().unwrap();
         Setting { directory, yaml: yaml.to_owned(), elsewhere: None, environment: Vec::new() }
+    }
+
+    /// Waits until both listeners are open.
+    pub fn wait_for_listeners(&mut self) {
+        let announced = |gateway: &Self, listener: &str| {
+            gateway.logged(|line| line["event"] == "listening" && line["listener"] == listener)
+        };
+        let (proxy, admin) = eventually("both listeners", || {
+            let (proxy, admin) = (announced(self, "proxy"), announced(self, "admin"));
+            if proxy.is_none() || admin.is_none() {
+                let ended = self.child.try_wait().unwrap();
+                assert!(ended.is_none(), "portcullis ended ({ended:?})\n{}", self.output());
+            }
+            Some((address(&proxy?), address(&admin?)))
+        });
+        (self.proxy, self.admin) = (proxy, admin);
     }
 
     pub fn address(&self) -> SocketAddr {
