@@ -89,8 +89,8 @@ pub struct Logging {
 
 impl Logging {
     /// Starts the writer and takes up every event of this process; a process that has a log
-    /// already keeps that one for its events. `chatty` names the targets of libraries that write a
-    /// line per failed request; they are heard at the level `debug` alone.
+    /// already keeps that one for its events. `chatty` names the targets of libraries that write what
+    /// requests bring; they are never heard.
     ///
     /// # Errors
     /// The system gives no thread for the writer.
@@ -130,11 +130,10 @@ fn targets(level: Level, chatty: &[&'static str]) -> Targets {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    // A library's line per failed request says nothing that the access log does not, and a client
-    // could write as many as it likes.
-    let theirs = if level >= Level::Debug { ours } else { LevelFilter::OFF };
+    // A library's line per failed request says nothing that the access log does not, a client could
+    // write as many as it likes, and their details are whole heads, credentials included.
     let grave = ours.min(LevelFilter::WARN);
-    let library = chatty.iter().map(|target| (*target, theirs));
+    let library = chatty.iter().map(|target| (*target, LevelFilter::OFF));
     Targets::new()
         .with_default(grave)
         .with_targets(library)

@@ -44,6 +44,8 @@ pub(super) struct Journey {
     again: bool,
     /// How often an upstream said that it had not looked at it.
     unprocessed: u32,
+    /// Whether it was sent again because a kept connection had been closed under it.
+    replaced: bool,
 }
 
 impl Journey {
@@ -151,20 +153,35 @@ impl Exchange {
         if is_unprocessed(error) {
             return self.goes_out_once_more(session);
         }
-        if !self.can_repeat(session) {
+        // A client that went away, or sent what is no body, gets nothing sent again.
+        if *error.esource() != ErrorSource::Upstream || !self.can_repeat(session) {
             return false;
         }
-        if self.leave().is_some_and(|admitted| admitted.journey.again) {
+        if self.was_given_up() {
             return true;
         }
-        // A kept connection may have been closed just as the request went out.
+        // A kept connection may have been closed just as the request went out. Once: what ends one
+        // connection after the other is the request.
         error.retry.decide_reuse(reused);
-        if error.retry.retry() {
+        if error.retry.retry()
+            && let Some(admitted) = self.on_its_way()
+            && !std::mem::replace(&mut admitted.journey.replaced, true)
+        {
             return true;
         }
         let wanted = self.retries().is_some_and(|retries| retries.on_connect);
         let unanswered = self.leave().is_some_and(|admitted| admitted.status.is_none());
         wanted && unanswered && self.afford_retry(session)
+    }
+
+    /// Whether the answer that is there is given up for another try.
+    pub fn was_given_up(&self) -> bool {
+        self.leave().is_some_and(|admitted| admitted.journey.again)
+    }
+
+    /// Whether the next connection must be a new one: another that was kept may be closed too.
+    pub fn wants_new_connection(&self) -> bool {
+        self.leave().is_some_and(|admitted| admitted.journey.replaced)
     }
 
     /// Nobody looked at the request, so whatever its method is it may be sent again, by another

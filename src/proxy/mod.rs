@@ -159,6 +159,7 @@ impl ProxyHttp for Phases {
         exchange: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
         let (address, rest) = (exchange.next_address(session), exchange.rest());
+        let new = exchange.wants_new_connection();
         let websocket = exchange.head.as_ref().is_some_and(|head| head.websocket);
         let Some(admitted) = exchange.on_its_way() else {
             return Err(Error::explain(ErrorType::InternalError, "no permit"));
@@ -168,6 +169,7 @@ impl ProxyHttp for Phases {
             peer::at(address, target, &one.timeouts, &one.upstream, &self.prepared, rest)
         });
         let found = found.map(|peer| if websocket { peer::for_websocket(peer) } else { peer });
+        let found = found.map(|peer| if new { peer::for_new_connection(peer) } else { peer });
         let Some(peer) = found else {
             admitted.failed = Some(Denial::NoUpstream);
             return Err(Error::explain(ErrorType::InternalError, "no address"));
@@ -281,6 +283,10 @@ impl ProxyHttp for Phases {
         let target = exchange.leave().map_or(0, exchange::Admitted::target_place);
         let again = exchange.tries_again(session, &mut error, reused);
         error.set_retry(again);
+        // An answer that was given up has been counted as what it was.
+        if exchange.was_given_up() {
+            return error;
+        }
         // A kept connection that had been closed says nothing of the target.
         if settle::unanswered(exchange, target, &error) && !(again && reused) {
             exchange.note_failure(target);

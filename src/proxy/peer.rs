@@ -1,6 +1,14 @@
 //! Where an admitted request goes. Only a permit leads here.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::RwLock;
 use pingora::{
@@ -131,6 +139,14 @@ pub(super) fn for_websocket(mut peer: HttpPeer) -> HttpPeer {
     peer.options.custom_l4 = Some(Arc::new(Patience));
     // None that is kept for other requests is taken.
     peer.group_key = !peer.group_key;
+    peer
+}
+
+/// The same, over a connection that is not kept from before.
+pub(super) fn for_new_connection(mut peer: HttpPeer) -> HttpPeer {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // Spread like the fingerprints of terms of TLS, and none comes twice.
+    peer.group_key ^= NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     peer
 }
 

@@ -2,6 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwapOption;
 use pingora::{
     apps::HttpServerApp as _,
     protocols::{ALPN, l4::listener::Listener},
@@ -73,9 +74,9 @@ pub async fn serve(
     let (tell, told) = watch::channel(false);
     let (alive, mut gone) = mpsc::channel::<()>(1);
     let (listen, http2) = (gateway.begun_with().listen.clone(), gateway.begun_with().http2);
-    for (index, (bound, begun)) in sockets.into_iter().zip(listen).enumerate() {
+    for (bound, begun) in sockets.into_iter().zip(listen) {
         let door = Door {
-            security: Security { index, begun },
+            security: Security::new(begun),
             http2,
             listener: tokio::net::TcpListener::from_std(bound.socket)?.into(),
             gauge: gateway.metrics().connections(&bound.address.to_string()),
@@ -235,18 +236,30 @@ impl Door {
 
 /// Whether a listener speaks TLS, and how.
 struct Security {
-    /// Its place in `server.listen`.
-    index: usize,
     /// As the socket was made.
     begun: Listen,
+    /// The last terms that a configuration had for it.
+    last: ArcSwapOption<TlsTerms>,
 }
 
 impl Security {
-    /// The terms of a handshake that begins now: those of the live configuration, unless the
-    /// listener is another one there, which waits for a restart.
+    fn new(begun: Listen) -> Self {
+        Self { last: ArcSwapOption::new(begun.tls.clone()), begun }
+    }
+
+    /// The terms of a handshake that begins now: those of the live configuration. Where it has no such
+    /// listener any more, which waits for a restart, the last that there were: what was withdrawn
+    /// since the start stays withdrawn.
     fn terms(&self, live: &Snapshot) -> Option<Arc<TlsTerms>> {
-        let now = live.serving().listen.get(self.index).filter(|now| now.is_like(&self.begun));
-        now.unwrap_or(&self.begun).tls.clone()
+        let Some(now) = live.serving().listen.iter().find(|now| now.is_like(&self.begun)) else {
+            return self.last.load_full();
+        };
+        if let Some(terms) = &now.tls
+            && !self.last.load().as_ref().is_some_and(|last| Arc::ptr_eq(last, terms))
+        {
+            self.last.store(Some(terms.clone()));
+        }
+        now.tls.clone()
     }
 }
 

@@ -275,3 +275,78 @@ fn where_no_target_is_well_it_is_503() {
     eventually("both to be out", || (gateway.get("/x").send().status == 503).then_some(()));
     gateway.get("/x").send().refused(503, "no_upstream");
 }
+
+/// Answers, but for what begins with this target: then the connection ends.
+fn ending(target: &'static str) -> Recorder {
+    Recorder::scripted(move |request, stream| {
+        if request.target().starts_with(target) {
+            return After::Close;
+        }
+        // Long enough for others to need connections of their own.
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        match stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") {
+            Ok(()) => After::KeepOpen,
+            Err(_) => After::Close,
+        }
+    })
+}
+
+#[test]
+fn a_request_that_ends_one_kept_connection_after_the_other_is_sent_once_more_and_no_more() {
+    let upstream = ending("/poison");
+    let gateway = Gateway::with(
+        "upstreams: { app: '@APP@' }\nroutes: [{ match: { path: '/**' }, upstream: app, auth: none }]",
+    )
+    .put("APP", &upstream.url())
+    .start();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| gateway.get("/x").send().ok().status);
+        }
+    });
+    gateway.call("DELETE", "/poison").send().refused(502, "upstream_error");
+    let sent = upstream.received().iter().filter(|seen| seen.target() == "/poison").count();
+    assert!((1..=2).contains(&sent), "{sent}");
+}
+
+#[test]
+fn what_a_client_that_went_away_had_asked_for_is_not_sent_again() {
+    let hold = || {
+        Recorder::scripted(|_, stream| {
+            // Until the gateway has gone away.
+            let _ = std::io::Read::read(stream, &mut [0]);
+            After::Close
+        })
+    };
+    let (one, two) = (hold(), hold());
+    let gateway = gateway(
+        &one.url(),
+        &two.url(),
+        "    retries: { attempts: 1, on: [connect], budget: 100% }",
+    );
+    let mut raw = gateway.raw();
+    raw.send("DELETE /x HTTP/1.1\r\nHost: x\r\n\r\n");
+    eventually("the request", || (one.count() + two.count() > 0).then_some(()));
+    drop(raw);
+    gateway.wait_for_log("its end", |line| line["path"] == "/x" && line["status"] == 499);
+    assert_eq!(one.count() + two.count(), 1);
+}
+
+#[test]
+fn an_answer_that_is_given_up_counts_once() {
+    let (bad, good) = (status(503), Recorder::start());
+    let more = "    retries: { attempts: 1, on: [503], budget: 100% }";
+    let gateway = gateway(&bad.url(), &good.url(), more);
+    for _ in 0..4 {
+        gateway.get("/x").send().ok();
+    }
+    let series = |target: &Recorder, status: &str| {
+        gateway.metric(&format!(
+            "portcullis_upstream_requests_total{{status=\"{status}\",target=\"{}\",upstream=\"app\"}}",
+            target.address()
+        ))
+    };
+    assert_eq!(series(&bad, "503"), bad.count() as f64);
+    assert!(bad.count() > 0);
+    assert_eq!(series(&bad, "error"), 0.0);
+}
