@@ -7,7 +7,8 @@ COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY benches benches
 COPY tests tests
-RUN cargo build --release --locked --bin portcullis
+ARG PORTCULLIS_REVISION=unknown
+RUN PORTCULLIS_REVISION=$PORTCULLIS_REVISION cargo build --release --locked --bin portcullis
 
 FROM debian:bookworm-slim
 RUN apt-get update \

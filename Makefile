@@ -5,6 +5,9 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 CARGO_FLAGS ?=
 
+# What `portcullis_build_info` says was built.
+export PORTCULLIS_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+
 .PHONY: run test bench bench-keys bench-proxy fmt lint
 
 # Builds portcullis and serves gateway.yaml.

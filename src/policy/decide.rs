@@ -136,6 +136,13 @@ impl<'c> Case<'c> {
             judge_case(method)?;
             Ok(found)
         });
+        let found = found.map_err(|fault| match fault {
+            // It is no method of any path (RFC 9110, section 9.3.8).
+            RouteFault::NoRoute if *method == Method::TRACE => {
+                RouteFault::MethodNotAllowed { allow: Vec::new() }
+            }
+            fault => fault,
+        });
         let found = found.map_err(|fault| {
             trail.note("route", Outcome::Refused, 0, || fault.to_string());
             Denial::from(fault)

@@ -57,9 +57,6 @@ pub(crate) fn read<'r>(raw: &'r [u8], limits: &RequestLimits) -> Result<Head<'r>
     let body = fields.framing(line.version)?;
     let length = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
     limits.admit(length(line.target.len()), length(raw.len()), fields.count)?;
-    if line.method == b"TRACE" {
-        return Err(Denial::MethodNotAllowed { allow: Vec::new() });
-    }
     let target = Target::read(line.target, line.method)?;
     Ok(Head {
         path: target.path,

@@ -2,9 +2,9 @@
 //! echo answers from the same.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, StatusCode, Version, header, response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, response};
 use pingora::{
-    Result,
+    Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
     proxy::Session,
 };
@@ -99,6 +99,7 @@ pub(super) fn from_upstream(header: &mut ResponseHeader) -> Result<()> {
     if header.status.is_informational() {
         return Ok(());
     }
+    judge_framing(header)?;
     let nominated: SmallVec<[HeaderName; 4]> = header
         .headers
         .get_all(header::CONNECTION)
@@ -118,6 +119,27 @@ pub(super) fn from_upstream(header: &mut ResponseHeader) -> Result<()> {
     if let (Some(length), Some(_)) = (lengths.next(), lengths.next()) {
         let length = length.clone();
         header.insert_header(header::CONTENT_LENGTH, length)?;
+    }
+    Ok(())
+}
+
+/// Refuses a response whose end cannot be told for sure (RFC 9112, section 6.3): any coding but a single
+/// `chunked`, any length but one number. One without a body keeps no length of one (RFC 9110, section
+/// 8.6).
+fn judge_framing(header: &mut ResponseHeader) -> Result<()> {
+    let broken = |why| Err(Error::explain(ErrorType::InvalidHTTPHeader, why).into_up());
+    let mut codings = header.headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next()
+        && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return broken("a transfer coding other than chunked");
+    }
+    let lengths = header.headers.get_all(header::CONTENT_LENGTH).iter();
+    if lengths.map(HeaderValue::as_bytes).any(|length| !length.iter().all(u8::is_ascii_digit)) {
+        return broken("a length that is no number");
+    }
+    if header.status == StatusCode::NO_CONTENT {
+        header.remove_header(&header::CONTENT_LENGTH);
     }
     Ok(())
 }
@@ -183,6 +205,9 @@ pub(super) fn response(header: &mut ResponseHeader, plan: &ResponsePlan) -> Resu
             }
             _ => Ok(()),
         };
+    }
+    for name in plan.replaced(&header.headers) {
+        header.remove_header(&name);
     }
     for (name, value) in plan.security_headers.iter().flat_map(|headers| headers.iter()) {
         header.insert_header(spelled(name), value.clone())?;
@@ -251,7 +276,6 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use pingora::http::IntoCaseHeaderName as _;
 
     use super::*;

@@ -169,6 +169,12 @@ fn methods_that_would_turn_the_connection_are_not_allowed() {
         let mut raw = gateway.raw();
         assert_eq!(raw.send(request).head().status, 405, "{request}");
     }
+    let answer = gateway.raw().send("TRACE / HTTP/1.1\r\nHost: x\r\n\r\n").head();
+    assert!(
+        answer.header("allow").is_some_and(|allow| allow.contains("GET")),
+        "{:?}",
+        answer.headers
+    );
     assert_eq!(upstream.contacts(), 0);
 }
 

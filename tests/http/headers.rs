@@ -268,3 +268,42 @@ fn a_path_is_forwarded_as_it_came_or_as_the_route_rewrites_it() {
     }
     assert_eq!(upstream.count(), contacts);
 }
+
+#[test]
+fn an_answer_whose_end_cannot_be_told_for_sure_is_broken() {
+    for framing in [
+        "Transfer-Encoding: xchunked\r\nContent-Length: 2",
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Content-Length: 2, 2",
+    ] {
+        let upstream =
+            Recorder::answering(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n0\r\n\r\n"));
+        let gateway = Gateway::with(
+            "upstreams: { app: '@APP@' }\nroutes: [{ match: { path: '/**' }, upstream: app, auth: none }]",
+        )
+        .put("APP", &upstream.url())
+        .start();
+        gateway.get("/x").send().refused(502, "upstream_error");
+    }
+}
+
+#[test]
+fn whatever_an_application_says_of_other_origins_is_replaced_where_the_gateway_does() {
+    let upstream = Recorder::answering(
+        "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Foo: bar\r\nContent-Length: 2\r\n\r\nok",
+    );
+    let gateway = Gateway::with(
+        "upstreams: { app: '@APP@' }
+routes:
+  - { match: { path: /told }, upstream: app, auth: none, cors: { allow_origins: [https://a.example] } }
+  - { match: { path: /left }, upstream: app, auth: none }",
+    )
+    .put("APP", &upstream.url())
+    .start();
+    let told = gateway.get("/told").header("Origin", "https://a.example").send();
+    assert_eq!(told.header("access-control-foo"), None);
+    assert_eq!(told.header("access-control-allow-origin"), Some("https://a.example"));
+    assert_eq!(gateway.get("/left").send().header("access-control-foo"), Some("bar"));
+}

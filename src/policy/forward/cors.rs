@@ -85,16 +85,10 @@ enum Headers {
 const SAFELISTED: [&str; 5] =
     ["accept", "accept-language", "content-language", "content-type", "range"];
 
-/// What an upstream may say about cross-origin requests, and the gateway says in its place.
-const CORS_HEADERS: [HeaderName; 7] = [
-    header::ACCESS_CONTROL_ALLOW_ORIGIN,
-    header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-    header::ACCESS_CONTROL_ALLOW_METHODS,
-    header::ACCESS_CONTROL_ALLOW_HEADERS,
-    header::ACCESS_CONTROL_EXPOSE_HEADERS,
-    header::ACCESS_CONTROL_MAX_AGE,
-    HeaderName::from_static("access-control-allow-private-network"),
-];
+/// Whether an upstream says this about cross-origin requests, and the gateway says it in its place.
+pub(super) fn is_replaced(name: &HeaderName) -> bool {
+    name.as_str().starts_with("access-control-")
+}
 
 impl Cors {
     /// Compiles the rules for a route that takes these methods; `None` takes every one. All
@@ -187,7 +181,6 @@ impl Cors {
 
     /// What every other answer of the route carries, in place of what an upstream says of it.
     pub fn edit(&self, headers: &HeaderMap, edits: &mut Vec<HeaderEdit>) {
-        edits.extend(CORS_HEADERS.map(HeaderEdit::Remove));
         edits.push(HeaderEdit::Append(header::VARY, HeaderValue::from_static("Origin")));
         let Some(origin) = self.matched(headers) else { return };
         edits.push(HeaderEdit::Set(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin));

@@ -59,6 +59,8 @@ pub struct Stripped {
 /// What is done to the response, whoever makes it.
 #[derive(Debug, Default)]
 pub struct ResponsePlan {
+    /// Whether what the upstream says of other origins (`Access-Control-*`) goes.
+    pub replaces_cors: bool,
     /// Changes in order, after the security headers.
     pub edits: Vec<HeaderEdit>,
     /// Security headers of the route, set over the upstream's.

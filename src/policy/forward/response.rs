@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
 
 use super::{
     HeaderEdit, ResponsePlan,
+    cors::is_replaced,
     request::{X_REQUEST_ID, route_headers},
 };
 use crate::{
@@ -33,6 +35,7 @@ impl ResponsePlan {
     ) -> Self {
         let mut plan = Self::of_preflight(security_headers, facts);
         if let CorsRule::On(cors) = cors {
+            plan.replaces_cors = true;
             cors.edit(facts.headers, &mut plan.edits);
         }
         plan
@@ -47,7 +50,7 @@ impl ResponsePlan {
         let id = HeaderValue::from_str(facts.request_id).ok();
         edits.extend(id.map(|id| HeaderEdit::Set(X_REQUEST_ID, id)));
         let security_headers = Some(Arc::clone(security_headers));
-        Self { edits, security_headers, route: 0..0 }
+        Self { edits, security_headers, replaces_cors: false, route: 0..0 }
     }
 
     /// Tells how the caller stands with the limit that is closest to exhaustion, in place of what
@@ -83,9 +86,20 @@ impl ResponsePlan {
         })
     }
 
+    /// The received headers that go before anything is set: what was said of other origins.
+    pub fn replaced(&self, headers: &HeaderMap) -> SmallVec<[HeaderName; 8]> {
+        if !self.replaces_cors {
+            return SmallVec::new();
+        }
+        headers.keys().filter(|name| is_replaced(name)).cloned().collect()
+    }
+
     /// Makes the changes to a header block: security headers first, so that what a route sets
     /// under such a name stands.
     pub fn apply(&self, headers: &mut HeaderMap) {
+        for name in self.replaced(headers) {
+            headers.remove(name);
+        }
         for (name, value) in self.security_headers.iter().flat_map(|lines| lines.iter()) {
             headers.insert(name, value.clone());
         }

@@ -162,14 +162,6 @@ fn a_target_is_a_path_an_absolute_uri_or_an_asterisk() {
 }
 
 #[test]
-fn trace_is_no_method_of_ours() {
-    assert!(matches!(
-        head("TRACE / HTTP/1.1\r\nHost: h\r\n\r\n"),
-        Err(Denial::MethodNotAllowed { .. })
-    ));
-}
-
-#[test]
 fn what_is_too_large_is_named() {
     let limits = RequestLimits {
         header_bytes: 100,
