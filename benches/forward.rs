@@ -124,6 +124,8 @@ fn forwarding() -> Forwarding {
             health_check: None,
             ejection: None,
             retries: None,
+            bounds: None,
+            slow_start: None,
         }),
         streams: StreamTerms::default(),
         path: PathPlan::default(),

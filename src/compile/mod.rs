@@ -15,6 +15,7 @@ mod identity;
 mod introspection;
 mod issuers;
 mod limits;
+mod listeners;
 mod metadata;
 mod roles;
 mod routes;
@@ -36,7 +37,7 @@ use std::{
     sync::Arc,
 };
 
-pub use serving::{AdminTerms, Listen, LogTerms, Serving, StoreTerms};
+pub use serving::{AdminTerms, HttpsPort, Listen, LogTerms, Serving, StoreTerms};
 pub use tls::{TlsTerms, Validity};
 pub use upstreams::reaches;
 

@@ -10,7 +10,7 @@ use crate::{
         server::Limits,
         values::{ListenAddress, Workers},
     },
-    policy::server::{RequestLimits, ServerTerms},
+    policy::server::{ConnectionLimits, RequestLimits, ServerTerms},
 };
 
 /// Reads what counts for each request.
@@ -33,6 +33,10 @@ pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> ServerTerms {
     ServerTerms {
         trusted_proxies: config.server.trusted_proxies.clone(),
         limits: request_limits(&config.server.limits),
+        connections: ConnectionLimits {
+            total: config.server.limits.connections,
+            per_address: config.server.limits.connections_per_ip,
+        },
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Serving {
     pub store: Option<StoreTerms>,
     /// Where the last good keys of issuers are kept.
     pub state_dir: Option<PathBuf>,
+    /// Who is asked for the addresses of upstreams' names; whom the system asks if nobody is named.
+    pub resolver: Vec<SocketAddr>,
     /// The file and all that it names: what is watched.
     pub files: Vec<PathBuf>,
 }
@@ -55,12 +57,36 @@ pub struct Listen {
     pub address: SocketAddr,
     /// How it speaks TLS, if it does.
     pub tls: Option<Arc<TlsTerms>>,
+    /// Where it sends clients that came in clear, instead of serving them.
+    pub redirect: Option<HttpsPort>,
+    /// Whether trusted proxies announce whom a connection is from.
+    pub announced: bool,
+}
+
+/// The port at which clients find the same by `https`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpsPort {
+    /// This one.
+    Fixed(u16),
+    /// That of the listener at this place of `server.listen`.
+    Of(usize),
 }
 
 impl Listen {
     /// Whether the socket of one will do for the other.
     pub fn is_like(&self, other: &Self) -> bool {
         self.address == other.address && self.tls.is_some() == other.tls.is_some()
+    }
+
+    /// Whether both are of the same terms, taken from the same compilation.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let tls = match (&self.tls, &other.tls) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        tls && self.address == other.address
+            && self.redirect == other.redirect
+            && self.announced == other.announced
     }
 }
 
@@ -122,6 +148,12 @@ pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Serving {
         },
         store: store(input, faults),
         state_dir: state_dir(input),
+        resolver: server
+            .resolver
+            .iter()
+            .flat_map(|all| all.as_slice())
+            .map(|server| server.0)
+            .collect(),
         files: input.loaded.files.watched(),
     }
 }

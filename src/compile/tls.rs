@@ -16,6 +16,7 @@ use super::{
     Input,
     certificates::{self, Pair},
     faults::Faults,
+    listeners,
     serving::Listen,
 };
 use crate::{
@@ -87,12 +88,19 @@ impl Validity {
 pub(super) fn listeners(input: &Input<'_>, faults: &mut Faults) -> Vec<Listen> {
     let at = input.root().key("server").key("listen");
     let Some(listen) = &input.config.server.listen else {
-        return vec![Listen { address: ListenAddress::loopback(8080).0, tls: None }];
+        let address = ListenAddress::loopback(8080).0;
+        return vec![Listen { address, tls: None, redirect: None, announced: false }];
     };
+    let secured = listen.as_slice().iter().position(|listener| listener.tls().is_some());
     let written = listen.as_slice().iter().enumerate().map(|(index, listener)| {
-        let at = at.item(index).key("tls");
-        let tls = listener.tls().and_then(|tls| compile(input, tls, at, faults));
-        Listen { address: listener.address().0, tls: tls.map(Arc::new) }
+        let at = at.item(index);
+        let tls = listener.tls().and_then(|tls| compile(input, tls, at.key("tls"), faults));
+        Listen {
+            address: listener.address().0,
+            tls: tls.map(Arc::new),
+            redirect: listeners::redirect(listener, secured, at, faults),
+            announced: listeners::announced(input, listener, at, faults),
+        }
     });
     written.collect()
 }

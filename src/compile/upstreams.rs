@@ -312,6 +312,8 @@ fn plain(name: UpstreamName, service: Service) -> Upstream {
         health_check: None,
         ejection: None,
         retries: None,
+        bounds: None,
+        slow_start: None,
     }
 }
 

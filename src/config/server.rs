@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::values::{FilePath, ListenAddress, OneOrMany, Period, Size, SocketPath, Workers, enums};
+use super::values::{
+    DnsServer, FilePath, ListenAddress, OneOrMany, Period, Size, SocketPath, Workers, enums,
+};
 use crate::model::Cidr;
 
 /// Where the gateway listens, and the bounds on what it accepts.
@@ -20,6 +22,9 @@ pub struct Server {
     /// Networks whose members may speak for the client in `X-Forwarded-For`, `X-Forwarded-Proto`
     /// and `X-Forwarded-Host`. Default: nobody.
     pub trusted_proxies: Vec<Cidr>,
+    /// Who is asked for the addresses of upstreams' names, one or more DNS servers. Default: those of
+    /// the system.
+    pub resolver: Option<OneOrMany<DnsServer>>,
     /// Bounds on what a request may bring.
     pub limits: Limits,
     /// How much longer requests are accepted once the gateway has been told to stop, so that
@@ -40,6 +45,7 @@ impl Default for Server {
             http2: true,
             workers: Workers::Auto(enums::Auto::Auto),
             trusted_proxies: Vec::new(),
+            resolver: None,
             limits: Limits::default(),
             drain_delay: Period::seconds(0),
             drain_timeout: Period::seconds(30),
@@ -69,9 +75,14 @@ impl Listener {
 
     /// How it speaks TLS, if it does.
     pub fn tls(&self) -> Option<&Tls> {
+        self.settings()?.tls.as_ref()
+    }
+
+    /// Its settings, where it has any beside the address.
+    pub fn settings(&self) -> Option<&ListenerSettings> {
         match self {
             Self::Short(_) => None,
-            Self::Long(settings) => settings.tls.as_ref(),
+            Self::Long(settings) => Some(settings),
         }
     }
 }
@@ -85,6 +96,24 @@ pub struct ListenerSettings {
     /// Serves by TLS 1.2 and 1.3 instead of in clear.
     #[serde(default)]
     pub tls: Option<Tls>,
+    /// Sends clients to the same place by `https`, of a listener without `tls`: `true` to the first
+    /// listener with it; a number to that port, where clients reach it by another.
+    #[serde(default)]
+    pub redirect_https: Option<RedirectHttps>,
+    /// Whether trusted proxies begin each connection with a header of the PROXY protocol, version 1
+    /// or 2, that says whom it is from. They must then; who is no trusted proxy may not.
+    #[serde(default)]
+    pub proxy_protocol: bool,
+}
+
+/// Where clients are sent that came in clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RedirectHttps {
+    /// To the first listener with `tls`, or nowhere.
+    Word(bool),
+    /// To this port.
+    Port(#[schemars(range(min = 1, max = 65535))] u16),
 }
 
 /// A listener's TLS. Its files are read again when they change.
@@ -150,6 +179,15 @@ pub struct Limits {
     pub header_timeout: Period,
     /// How long a connection may stay without a request.
     pub idle_timeout: Period,
+    /// Clients' connections that are open at a time, over all listeners; more are closed as they
+    /// come.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub connections: u32,
+    /// Of them those of one address, of IPv6 one /64; trusted proxies may have any number. Default:
+    /// as many as `connections`.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_per_ip: Option<u32>,
 }
 
 impl Default for Limits {
@@ -161,6 +199,8 @@ impl Default for Limits {
             body: Size::mib(10),
             header_timeout: Period::seconds(10),
             idle_timeout: Period::seconds(60),
+            connections: 50_000,
+            connections_per_ip: None,
         }
     }
 }

@@ -47,6 +47,26 @@ pub struct UpstreamSettings {
     pub ejection: Option<Ejection>,
     /// Tries a request again that failed, at another target if there is one; absent is never.
     pub retries: Option<Retries>,
+    /// How many requests it is given at a time; absent is any number.
+    pub limits: Option<UpstreamLimits>,
+    /// How long a target that comes back takes to get its full share of the requests again; absent is
+    /// no time.
+    pub slow_start: Option<Period>,
+}
+
+/// How many requests an upstream is given at a time. What is beyond is answered with 503.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamLimits {
+    /// So many.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub concurrent: u32,
+    /// So many more may wait for one of them to end. Default: 0.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub queue: u32,
+    /// How long they may wait. Default: 1s.
+    pub queue_timeout: Option<Period>,
 }
 
 /// How an upstream is spoken to by TLS. Its files are read again when they change.

@@ -1,14 +1,12 @@
 //! From the file to something that can be served.
 
 use std::{
-    collections::BTreeMap,
-    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
 };
 
-use super::{Loaded, fingerprint::Fingerprint, names, snapshot::Snapshot};
+use super::{Loaded, fingerprint::Fingerprint, names::Names, snapshot::Snapshot};
 use crate::{
     compile::{self, Circumstances, Compiled},
     config::{self, codes, diagnostic::Diagnostic},
@@ -53,26 +51,23 @@ pub(super) fn load(
     let loaded =
         config::load(file, &|name| std::env::var(name).ok()).map_err(Unloadable::Unreadable)?;
     let now = SystemTime::now().into();
+    let servers = loaded.config.server.resolver.as_ref();
+    let servers: Vec<_> =
+        servers.into_iter().flat_map(|all| all.as_slice()).map(|server| server.0).collect();
+    let wanted = compile::names_to_look_up(&loaded.config);
+    let names = Names::load(wanted, &servers, old.map(Snapshot::names));
     let circumstances = Circumstances {
         now,
         demonstration_allowed: std::env::var_os(DEMONSTRATION).is_some_and(|value| value == "1"),
-        addresses: look_up(compile::names_to_look_up(&loaded.config)),
+        addresses: names.all(),
     };
     let Compiled { outcome, diagnostics } = compile::compile(&loaded, &circumstances);
     let Some(outcome) = outcome else { return Err(Unloadable::Faulty(diagnostics)) };
     let same_files = before.files().eq(&outcome.serving.files);
     let fingerprint = if same_files { before } else { Fingerprint::take(&outcome.serving.files) };
     Ok(Loaded {
-        snapshot: Snapshot::succeed(outcome.policy, outcome.serving, metrics, now, old),
+        snapshot: Snapshot::succeed(outcome.policy, outcome.serving, names, metrics, now, old),
         warnings: diagnostics,
         fingerprint,
     })
-}
-
-fn look_up(wanted: impl IntoIterator<Item = String>) -> BTreeMap<String, Vec<IpAddr>> {
-    let found = |name: String| {
-        let addresses = names::addresses(&name);
-        (name, addresses)
-    };
-    wanted.into_iter().map(found).collect()
 }

@@ -62,6 +62,7 @@ impl Snapshot {
     pub(super) fn succeed(
         policy: Policy,
         serving: Serving,
+        names: Names,
         metrics: &Arc<Metrics>,
         loaded_at: Timestamp,
         old: Option<&Self>,
@@ -94,7 +95,7 @@ impl Snapshot {
             policy,
             serving,
             loaded_at,
-            names: Names::default(),
+            names,
         }
     }
 

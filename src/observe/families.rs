@@ -81,6 +81,8 @@ families! {
         "1 if a target takes requests, 0 if health checks or its failures keep them from it.";
     CONNECTIONS = Gauge "connections" ["listener"]
         "Open connections by listener address.";
+    CONNECTIONS_REFUSED = Counter "connections_refused_total" ["listener", "reason"]
+        "Connections closed as they came: total or address, too many are open; announcement, a wrong or missing header of the PROXY protocol.";
     RELOADS = Counter "config_reloads_total" ["outcome"]
         "Reloads of the configuration: success or failure.";
     LAST_RELOAD_SUCCESSFUL = Gauge "config_last_reload_successful" []

@@ -35,6 +35,7 @@ pub struct Metrics {
     upstream_duration: HistogramVec,
     upstream_healthy: IntGaugeVec,
     connections: IntGaugeVec,
+    connections_refused: IntCounterVec,
     store_up: IntGaugeVec,
     cache_requests: IntCounterVec,
     cache_entries: IntGaugeVec,
@@ -78,6 +79,7 @@ impl Metrics {
             upstream_duration: add.histograms(&families::UPSTREAM_DURATION)?,
             upstream_healthy: add.gauges(&families::UPSTREAM_HEALTHY)?,
             connections: add.gauges(&families::CONNECTIONS)?,
+            connections_refused: add.counters(&families::CONNECTIONS_REFUSED)?,
             store_up: add.gauges(&families::STORE_UP)?,
             cache_requests: add.counters(&families::CACHE_REQUESTS)?,
             cache_entries: add.gauges(&families::CACHE_ENTRIES)?,
@@ -137,6 +139,11 @@ impl Metrics {
     /// The gauge of open connections of a listener.
     pub fn connections(&self, listener: &str) -> IntGauge {
         self.connections.with_label_values(&[listener])
+    }
+
+    /// The counter of a listener's connections that were closed as they came, for this reason.
+    pub fn connections_refused(&self, listener: &str, reason: &str) -> IntCounter {
+        self.connections_refused.with_label_values(&[listener, reason])
     }
 
     /// The handles of a cache.

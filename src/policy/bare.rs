@@ -8,7 +8,7 @@ use super::{
     authn::jwt::IssuerTerms,
     authz::RoleGraph,
     rules::CorsRule,
-    server::{RequestLimits, ServerTerms},
+    server::{ConnectionLimits, RequestLimits, ServerTerms},
 };
 
 impl Policy {
@@ -19,7 +19,11 @@ impl Policy {
         roles: RoleGraph,
     ) -> Self {
         Self {
-            server: ServerTerms { trusted_proxies: vec![], limits: RequestLimits::default() },
+            server: ServerTerms {
+                trusted_proxies: vec![],
+                limits: RequestLimits::default(),
+                connections: ConnectionLimits::default(),
+            },
             routes: vec![],
             table: Default::default(),
             upstreams: vec![],

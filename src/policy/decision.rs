@@ -195,6 +195,8 @@ pub enum Denial {
     NoRoute,
     /// No target can take the request.
     NoUpstream,
+    /// The upstream has as many requests as it is given at a time.
+    Overloaded,
     /// A limit is exhausted.
     RateLimited {
         /// The limit's policy name, as in `RateLimit-Policy`.

@@ -140,6 +140,10 @@ impl Denial {
             Self::NoUpstream => {
                 Problem::new(503, "no_upstream", "No upstream can take the request")
             }
+            Self::Overloaded => {
+                Problem::new(503, "no_upstream", "The upstream has as many requests as it can take")
+                    .header(header::RETRY_AFTER, "1")
+            }
             Self::RateLimited { quota, retry_after, .. } => {
                 let detail = format!("Rate limit exceeded: {quota}");
                 Problem::new(429, "rate_limited", detail)
@@ -212,6 +216,7 @@ impl Denial {
             Self::MissingRole { .. } => "missing_role",
             Self::NoRoute => "no_route",
             Self::NoUpstream => "no_upstream",
+            Self::Overloaded => "overloaded",
             Self::RateLimited { .. } => "rate_limited",
             Self::RefusedElsewhere { fault, .. } => fault.as_str(),
             Self::RequestTimeout => "request_timeout",

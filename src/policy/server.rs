@@ -11,6 +11,23 @@ pub struct ServerTerms {
     pub trusted_proxies: Vec<Cidr>,
     /// Bounds on a request.
     pub limits: RequestLimits,
+    /// Bounds on clients' connections.
+    pub connections: ConnectionLimits,
+}
+
+/// How many connections clients may have open (`server.limits`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Over all listeners.
+    pub total: u32,
+    /// From one address, of IPv6 one /64, that is no trusted proxy's.
+    pub per_address: Option<u32>,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { total: 50_000, per_address: None }
+    }
 }
 
 /// Bounds on a request (`server.limits`).

@@ -32,6 +32,21 @@ pub struct Upstream {
     pub ejection: Option<Ejection>,
     /// When a request is tried again.
     pub retries: Option<Retries>,
+    /// How many requests it is given at a time.
+    pub bounds: Option<Bounds>,
+    /// How long a target that comes back takes to get its full share.
+    pub slow_start: Option<Duration>,
+}
+
+/// How many requests an upstream is given at a time (`limits`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// So many.
+    pub concurrent: u32,
+    /// So many more may wait for one of them to end.
+    pub queue: u32,
+    /// For so long.
+    pub queue_timeout: Duration,
 }
 
 /// What is spoken to a service.

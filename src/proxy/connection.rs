@@ -23,13 +23,13 @@ pub(super) async fn serve(
     proxy: Arc<HttpProxy<Phases>>,
     gateway: Arc<Gateway>,
     stop: ShutdownWatch,
-    handshake: Option<Arc<Handshake>>,
+    entrance: Entrance,
 ) {
     let snapshot = gateway.snapshot();
     let limits = snapshot.limits();
     let clock = Arc::new(Clock::new(limits.idle_timeout, limits.header_timeout));
     drop(snapshot);
-    let mut stream: Stream = Box::new(Guarded::new(stream, clock.clone(), handshake));
+    let mut stream: Stream = Box::new(Guarded::new(stream, clock.clone(), entrance));
     let mut settings = None;
     loop {
         let mut session = ServerSession::new_http1(stream);
@@ -44,6 +44,15 @@ pub(super) async fn serve(
         let snapshot = gateway.snapshot();
         clock.rest(snapshot.limits().idle_timeout, snapshot.limits().header_timeout);
     }
+}
+
+/// How a connection came in.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Entrance {
+    /// How it was secured; absent in clear.
+    pub handshake: Option<Arc<Handshake>>,
+    /// The port at which the client finds the same by `https`, where it is sent there.
+    pub https: Option<u16>,
 }
 
 /// What a connection's handshake was.
@@ -70,8 +79,8 @@ impl Handshake {
 pub(super) struct Line {
     /// How long it may wait: for HTTP/1 the connection's clock, for HTTP/2 that of the stream.
     pub clock: Arc<Clock>,
-    /// How it was secured; absent in clear.
-    pub handshake: Option<Arc<Handshake>>,
+    /// How it came in.
+    pub entrance: Entrance,
 }
 
 /// The connection of HTTP/1 that a session is on.

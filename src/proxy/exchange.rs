@@ -46,6 +46,8 @@ pub(super) struct Exchange {
     pub port: u16,
     /// How the listener was reached; once the request is decided on, how the client came.
     pub scheme: Scheme,
+    /// The port at which the client finds the same by `https`, if it is to go there.
+    pub https: Option<u16>,
     /// The certificate that the client showed.
     pub certificate: Option<Arc<ClientCertificate>>,
     /// Whether it is a call of gRPC, and told of its failure in those terms.
@@ -188,6 +190,7 @@ impl Exchange {
             client: None,
             port: 0,
             scheme: Scheme::Http,
+            https: None,
             certificate: None,
             call: false,
             clock: None,

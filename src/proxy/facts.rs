@@ -8,7 +8,7 @@ use super::{
     exchange::{Exchange, ReadHead},
     framing::{self, Body},
     guarded::Guarded,
-    http2,
+    http2, redirect,
     reply::Connection,
     tls,
 };
@@ -42,7 +42,9 @@ pub(super) fn read(session: &mut Session, exchange: &mut Exchange) -> Result<(),
         .server_addr()
         .and_then(|address| address.as_inet())
         .map_or(0, |address| address.port());
-    let handshake = connection::line(session, |line| line.handshake.clone()).flatten();
+    let entrance = connection::line(session, |line| line.entrance.clone()).unwrap_or_default();
+    exchange.https = entrance.https;
+    let handshake = entrance.handshake;
     if let Some(handshake) = &handshake {
         exchange.scheme = Scheme::Https;
         exchange.certificate.clone_from(&handshake.certificate);
@@ -106,14 +108,13 @@ pub(super) async fn decide(session: &Session, exchange: &mut Exchange) -> Result
         RequestFacts::read(&received, &snapshot.policy().server, exchange.request_id.as_str());
     facts.websocket &= bodiless;
     let (client, websocket, scheme) = (facts.client, facts.websocket, facts.scheme);
-    let decision = policy::decide(
-        snapshot.policy(),
-        &facts,
-        &snapshot.sources(),
-        exchange.time,
-        &mut Trail::unread(),
-    )
-    .await;
+    let decision = match exchange.https.filter(|_| facts.scheme == Scheme::Http) {
+        Some(port) => redirect::decide(snapshot.policy(), &facts, port),
+        None => {
+            let (policy, sources) = (snapshot.policy(), snapshot.sources());
+            policy::decide(policy, &facts, &sources, exchange.time, &mut Trail::unread()).await
+        }
+    };
     head.websocket = websocket;
     exchange.client = Some(client);
     exchange.scheme = scheme;

@@ -27,7 +27,7 @@ use tokio::{
 
 use super::{
     clock::{Clock, Overdue, Phase},
-    connection::{Handshake, Line},
+    connection::{Entrance, Line},
     frames,
     request_line::RequestLine,
 };
@@ -59,11 +59,11 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    pub fn new(stream: Stream, clock: Arc<Clock>, handshake: Option<Arc<Handshake>>) -> Self {
+    pub fn new(stream: Stream, clock: Arc<Clock>, entrance: Entrance) -> Self {
         Self {
             stream,
             held: Vec::new(),
-            line: Line { clock, handshake },
+            line: Line { clock, entrance },
             alarm: Alarm::default(),
             linger_until: None,
             ahead: Vec::new(),
@@ -351,7 +351,7 @@ mod tests {
         let (client, server) = tokio::io::duplex(16);
         let clock =
             Arc::new(Clock::new(Duration::from_millis(idle), Duration::from_millis(header)));
-        (client, Guarded::new(Box::new(server), clock.clone(), None), clock)
+        (client, Guarded::new(Box::new(server), clock.clone(), Entrance::default()), clock)
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     gateway::{
         names::Names,
-        targets::{Pool, Tried, Visit, key_of},
+        targets::{Full, Place, Pool, Tried, Visit, key_of},
     },
     model::Timestamp,
     policy::upstream::{Balance, HashBy, Retries, Target},
@@ -32,6 +32,8 @@ fn is_unprocessed(error: &Error) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Journey {
     pool: Option<Arc<Pool>>,
+    /// Its place among the requests that the upstream has at a time.
+    place: Option<Place>,
     visit: Option<Visit>,
     /// Where it goes next, once that has been found.
     next: Option<Visit>,
@@ -56,7 +58,8 @@ impl Journey {
     }
 
     fn address(&self, names: &Names) -> Option<SocketAddr> {
-        names.address(self.target()?.1, self.addresses)
+        let turn = self.visit.as_ref()?.turn;
+        names.address(self.target()?.1, turn, self.addresses)
     }
 
     fn leave(&mut self) {
@@ -80,13 +83,29 @@ impl Admitted {
 }
 
 impl Exchange {
+    /// Takes a place at the upstream, if that gives them out.
+    ///
+    /// # Errors
+    /// It has no more, and the request did not get one in time.
+    pub async fn enter_upstream(&mut self) -> Result<(), Full> {
+        let Some(admitted) = self.leave().filter(|one| one.journey.pool.is_none()) else {
+            return Ok(());
+        };
+        let upstream = admitted.forwarding().map(|forwarding| &forwarding.upstream);
+        let Some(pool) = upstream.and_then(|upstream| self.snapshot.pool(upstream)).cloned() else {
+            return Ok(());
+        };
+        let place = pool.enter().await?;
+        pool.begin();
+        if let Some(admitted) = self.on_its_way() {
+            admitted.journey.place = place;
+            admitted.journey.pool = Some(pool);
+        }
+        Ok(())
+    }
+
     /// The address that the request goes to now. Nothing if no target takes it.
     pub fn next_address(&mut self, session: &Session) -> Option<SocketAddr> {
-        if self.leave()?.journey.pool.is_none() {
-            let pool = self.snapshot.pool(&self.leave()?.forwarding()?.upstream)?.clone();
-            pool.begin();
-            self.on_its_way()?.journey.pool = Some(pool);
-        }
         self.on_its_way()?.journey.again = false;
         let snapshot = self.snapshot.clone();
         loop {

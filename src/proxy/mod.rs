@@ -1,9 +1,12 @@
 //! pingora: sockets in, sockets out. The only room that names it. It reads a request, lets the
 //! judge decide on it, and carries the decision out; it decides nothing.
 
+mod announcement;
 mod body;
 mod clock;
 mod connection;
+mod crowd;
+mod door;
 mod echo;
 mod endpoints;
 mod errors;
@@ -22,6 +25,7 @@ mod opening;
 mod patient;
 mod peer;
 mod progress;
+mod redirect;
 mod reply;
 mod request_line;
 pub mod serve;
@@ -158,6 +162,12 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         exchange: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
+        if exchange.enter_upstream().await.is_err() {
+            if let Some(admitted) = exchange.on_its_way() {
+                admitted.failed = Some(Denial::Overloaded);
+            }
+            return Err(Error::explain(ErrorType::InternalError, "no place at the upstream"));
+        }
         let (address, rest) = (exchange.next_address(session), exchange.rest());
         let new = exchange.wants_new_connection();
         let websocket = exchange.head.as_ref().is_some_and(|head| head.websocket);

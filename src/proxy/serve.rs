@@ -1,29 +1,17 @@
 //! Serving, from the first connection to the last.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use arc_swap::ArcSwapOption;
-use pingora::{
-    apps::HttpServerApp as _,
-    protocols::{ALPN, l4::listener::Listener},
-    proxy::HttpProxy,
-    server::{ShutdownWatch, configuration::ServerConf},
-};
-use prometheus::IntGauge;
+use pingora::{apps::HttpServerApp as _, proxy::HttpProxy, server::configuration::ServerConf};
 use tokio::sync::{mpsc, watch};
 
 use super::{
     Phases,
-    connection::{self, Handshake},
-    http2,
+    crowd::Crowd,
+    door::{Counts, Door, Place},
     listen::Bound,
-    opening::{self, Protocol},
-    tls,
 };
-use crate::{
-    compile::{Listen, TlsTerms},
-    gateway::{Gateway, Snapshot},
-};
+use crate::gateway::Gateway;
 
 /// Connections to upstreams that are kept for reuse, over all targets. Too few of them are the
 /// costliest mistake there is: a connection per request.
@@ -31,9 +19,6 @@ const POOL: usize = 16 << 10;
 
 /// Attempts at the addresses of a target.
 const TRIES: usize = 8;
-
-/// How long accepting rests when the process has no file descriptors left.
-const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// How a drain went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +59,14 @@ pub async fn serve(
     let (tell, told) = watch::channel(false);
     let (alive, mut gone) = mpsc::channel::<()>(1);
     let (listen, http2) = (gateway.begun_with().listen.clone(), gateway.begun_with().http2);
+    let crowd = Arc::new(Crowd::default());
     for (bound, begun) in sockets.into_iter().zip(listen) {
         let door = Door {
-            security: Security::new(begun),
+            place: Place::new(begun),
             http2,
             listener: tokio::net::TcpListener::from_std(bound.socket)?.into(),
-            gauge: gateway.metrics().connections(&bound.address.to_string()),
+            counts: Counts::new(gateway.metrics(), &bound.address.to_string()),
+            crowd: crowd.clone(),
             proxy: proxy.clone(),
             gateway: gateway.clone(),
             close: closed.clone(),
@@ -142,148 +129,4 @@ fn proxy(gateway: &Arc<Gateway>) -> HttpProxy<Phases> {
     let mut proxy = HttpProxy::new(Phases::new(gateway.clone()), Arc::new(conf));
     proxy.handle_init_modules();
     proxy
-}
-
-/// A listener and what it hands its connections to.
-struct Door {
-    listener: Listener,
-    security: Security,
-    /// Whether clients may speak HTTP/2.
-    http2: bool,
-    gauge: IntGauge,
-    proxy: Arc<HttpProxy<Phases>>,
-    gateway: Arc<Gateway>,
-    /// Says when no more connections are taken.
-    close: ShutdownWatch,
-    /// Says when connections without a request are to end.
-    stop: ShutdownWatch,
-    /// Held by every connection: who waits for the last of them waits for all to be dropped.
-    alive: mpsc::Sender<()>,
-}
-
-impl Door {
-    async fn accept(mut self) {
-        loop {
-            tokio::select! {
-                accepted = self.listener.accept() => match accepted {
-                    Ok(stream) => self.let_in(stream),
-                    Err(error) => self.refused(&error).await,
-                },
-                _ = self.close.changed() => break,
-            }
-        }
-        // Whoever the system has let in already is served.
-        while let Some(Ok(stream)) = ready(self.listener.accept()).await {
-            self.let_in(stream);
-        }
-    }
-
-    fn let_in(&self, mut stream: pingora::protocols::l4::stream::Stream) {
-        if let Err(error) = stream.set_nodelay() {
-            tracing::debug!(%error, "a connection was gone before it was served");
-            return;
-        }
-        let held = (Open::new(&self.gauge), self.alive.clone());
-        let (proxy, gateway) = (self.proxy.clone(), self.gateway.clone());
-        let mut stop = self.stop.clone();
-        let http2 = self.http2;
-        let Some(terms) = self.security.terms(&gateway.snapshot()) else {
-            tokio::spawn(async move {
-                let protocol = match http2 {
-                    false => Some(Protocol::Http1),
-                    true => {
-                        let snapshot = gateway.snapshot();
-                        let limits = snapshot.limits();
-                        let (idle, header) = (limits.idle_timeout, limits.header_timeout);
-                        drop(snapshot);
-                        opening::protocol(&mut stream, idle, header, &mut stop).await
-                    }
-                };
-                match protocol {
-                    Some(Protocol::Http1) => {
-                        connection::serve(Box::new(stream), proxy, gateway, stop, None).await;
-                    }
-                    Some(Protocol::Http2) => {
-                        http2::serve(Box::new(stream), proxy, gateway, stop, None).await;
-                    }
-                    None => {}
-                }
-                drop(held);
-            });
-            return;
-        };
-        tokio::spawn(async move {
-            let limit = gateway.snapshot().limits().header_timeout;
-            let config = terms.config(http2);
-            if let Some(stream) = tls::accept(stream, config, limit, &mut stop).await {
-                let handshake = Some(Arc::new(Handshake::of(&stream, terms.asks_clients)));
-                if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-                    http2::serve(stream, proxy, gateway, stop, handshake).await;
-                } else {
-                    connection::serve(stream, proxy, gateway, stop, handshake).await;
-                }
-            }
-            drop(held);
-        });
-    }
-
-    async fn refused(&self, error: &std::io::Error) {
-        tracing::warn!(event = "accept_failed", %error, "a connection could not be accepted");
-        // Without a descriptor left the next attempt would fail at once, and so for ever.
-        tokio::time::sleep(EXHAUSTED).await;
-    }
-}
-
-/// Whether a listener speaks TLS, and how.
-struct Security {
-    /// As the socket was made.
-    begun: Listen,
-    /// The last terms that a configuration had for it.
-    last: ArcSwapOption<TlsTerms>,
-}
-
-impl Security {
-    fn new(begun: Listen) -> Self {
-        Self { last: ArcSwapOption::new(begun.tls.clone()), begun }
-    }
-
-    /// The terms of a handshake that begins now: those of the live configuration. Where it has no such
-    /// listener any more, which waits for a restart, the last that there were: what was withdrawn
-    /// since the start stays withdrawn.
-    fn terms(&self, live: &Snapshot) -> Option<Arc<TlsTerms>> {
-        let Some(now) = live.serving().listen.iter().find(|now| now.is_like(&self.begun)) else {
-            return self.last.load_full();
-        };
-        if let Some(terms) = &now.tls
-            && !self.last.load().as_ref().is_some_and(|last| Arc::ptr_eq(last, terms))
-        {
-            self.last.store(Some(terms.clone()));
-        }
-        now.tls.clone()
-    }
-}
-
-/// What a future has at once, if it has something.
-async fn ready<F: Future>(future: F) -> Option<F::Output> {
-    tokio::select! {
-        biased;
-        output = future => Some(output),
-        () = std::future::ready(()) => None,
-    }
-}
-
-/// Counts an open connection.
-struct Open(IntGauge);
-
-impl Open {
-    fn new(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }

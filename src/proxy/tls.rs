@@ -12,7 +12,8 @@ use rustls::ServerConfig;
 use super::opening::stopped;
 use crate::policy::authn::ClientCertificate;
 
-/// How much longer a handshake may take once the gateway has been told to stop.
+/// How much longer a handshake may take, or whatever comes before it, once the gateway has been told
+/// to stop.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Does the handshake; none if it fails, takes too long, or the gateway stops meanwhile.
@@ -23,10 +24,6 @@ pub(super) async fn accept(
     stop: &mut ShutdownWatch,
 ) -> Option<Stream> {
     let acceptor = Acceptor::from_server_config(config);
-    let stopped = async {
-        stopped(stop).await;
-        tokio::time::sleep(PATIENCE).await;
-    };
     tokio::select! {
         made = acceptor.tls_handshake(stream) => match made {
             Ok(stream) => Some(Box::new(stream)),
@@ -36,8 +33,15 @@ pub(super) async fn accept(
             }
         },
         () = tokio::time::sleep(limit) => None,
-        () = stopped => None,
+        () = patience(stop) => None,
     }
+}
+
+/// Lasts for as long as somebody who has not made a request yet is waited for: until the gateway is
+/// told to stop, and a moment longer.
+pub(super) async fn patience(stop: &mut ShutdownWatch) {
+    stopped(stop).await;
+    tokio::time::sleep(PATIENCE).await;
 }
 
 /// The certificate that the client showed, which the handshake verified.

@@ -106,6 +106,7 @@ pub fn all() -> Vec<Refusal> {
         MissingRole => Denial::MissingRole { required: vec![Role::from("…")], bearer: false },
         NoRoute => Denial::NoRoute,
         NoUpstream => Denial::NoUpstream,
+        Overloaded => Denial::Overloaded,
         RateLimited => Denial::RateLimited { limit: why.into(), quota: why.into(), retry_after: 1 },
         RefusedElsewhere => forward_faults.map(|(fault, name)| {
             (Denial::RefusedElsewhere { fault, asks: vec![], challenges: challenges() }, name)

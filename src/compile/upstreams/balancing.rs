@@ -1,6 +1,8 @@
 //! What an upstream's settings say of several targets: which one a request goes to, which are left
 //! out, and what is tried again.
 
+use std::time::Duration;
+
 use http::HeaderName;
 
 use crate::{
@@ -10,11 +12,11 @@ use crate::{
         document::Site,
         upstreams::{
             Balance as WrittenBalance, HealthCheck as WrittenCheck, LoadBalance, ProbeKind,
-            Retries as WrittenRetries, RetryOn, UpstreamSettings,
+            Retries as WrittenRetries, RetryOn, UpstreamLimits, UpstreamSettings,
         },
         values::HashKey,
     },
-    policy::upstream::{Balance, Ejection, HashBy, HealthCheck, Probe, Retries, Upstream},
+    policy::upstream::{Balance, Bounds, Ejection, HashBy, HealthCheck, Probe, Retries, Upstream},
 };
 
 /// Statuses of an upstream in trouble: those that a request is tried again after.
@@ -42,11 +44,16 @@ pub(super) fn settle(
         Ejection { consecutive_failures: ejection.consecutive_failures, period: ejection.period.0 }
     });
     upstream.retries = settings.retries.as_ref().map(retries);
+    upstream.bounds =
+        settings.limits.as_ref().map(|limits| bounds(limits, at.key("limits"), faults));
+    upstream.slow_start = settings.slow_start.map(|period| period.0).filter(|one| !one.is_zero());
     let said = [
         (settings.load_balance.is_some(), "load_balance"),
         (settings.health_check.is_some(), "health_check"),
         (settings.ejection.is_some(), "ejection"),
         (settings.retries.is_some(), "retries"),
+        (settings.limits.is_some(), "limits"),
+        (settings.slow_start.is_some(), "slow_start"),
     ];
     if settings.builtin.is_some()
         && let Some((_, key)) = said.into_iter().find(|(is_said, _)| *is_said)
@@ -131,6 +138,22 @@ fn judge_plain(
         faults
             .fault(codes::CONTRADICTION, at.key(key), why)
             .help(format!("remove the key, or `type: {kind}`"));
+    }
+}
+
+/// How long requests wait for a place, where the file does not say.
+const WAIT: Duration = Duration::from_secs(1);
+
+fn bounds(written: &UpstreamLimits, at: Site<'_>, faults: &mut Faults) -> Bounds {
+    if written.queue == 0 && written.queue_timeout.is_some() {
+        faults
+            .warning(codes::NO_EFFECT, at.key("queue_timeout"), "nobody waits")
+            .help("say how many may wait: `queue: 100`");
+    }
+    Bounds {
+        concurrent: written.concurrent,
+        queue: written.queue,
+        queue_timeout: written.queue_timeout.map_or(WAIT, |period| period.0),
     }
 }
 

@@ -19,7 +19,7 @@ pub use collections::{List, Named, OneOrMany, Switch};
 pub use enums::{Algorithm, AuthMethod, HostHeader, LimitKey, PasswordHash, TokenPlace, Workers};
 pub use http::{Header, HeaderText, HostPattern, Method, Origin, RequestPath, Status};
 pub use names::{Label, RealmText, Sha256Hex};
-pub use network::ListenAddress;
+pub use network::{DnsServer, ListenAddress};
 pub use secret::{FilePath, FolderPath, SecretSource, SecretText, SocketPath};
 pub use size::Size;
 pub use store::StoreUrl;

@@ -57,11 +57,46 @@ impl serde::Serialize for ListenAddress {
     }
 }
 
-written!(Cidr, ListenAddress);
+/// A DNS server: an address, with a port if it is not 53.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DnsServer(pub SocketAddr);
+
+/// The port of DNS (RFC 1035, section 4.2).
+const DNS: u16 = 53;
+
+impl Written for DnsServer {
+    const FORMAT: &'static str = "dns-server";
+    const EXPECTS: &'static str =
+        "the address of a DNS server such as `10.0.0.2` or `10.0.0.2:5353`";
+
+    fn read(text: &str) -> Result<Self, ValueFault> {
+        let address = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS));
+        let address = address.or_else(|_| text.parse::<SocketAddr>());
+        address
+            .ok()
+            .filter(|address| address.port() != 0)
+            .map(Self)
+            .ok_or_else(|| ValueFault::malformed().help("a name would have to be looked up itself"))
+    }
+}
+
+written!(Cidr, DnsServer, ListenAddress);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dns_server_is_an_address_and_its_port_is_usually_53() {
+        let read = |text: &str| DnsServer::read(text).map(|server| server.0.to_string());
+        assert_eq!(read("10.0.0.2").as_deref(), Ok("10.0.0.2:53"));
+        assert_eq!(read("10.0.0.2:5353").as_deref(), Ok("10.0.0.2:5353"));
+        assert_eq!(read("2001:db8::2").as_deref(), Ok("[2001:db8::2]:53"));
+        assert_eq!(read("[2001:db8::2]:54").as_deref(), Ok("[2001:db8::2]:54"));
+        for text in ["dns.example", "10.0.0.2:0", "10.0.0", ""] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_listener_is_an_address_with_a_port() {

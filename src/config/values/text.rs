@@ -107,6 +107,7 @@ const fn rule<T: Written>() -> Rule {
 pub const RULES: &[Rule] = &[
     rule::<super::Algorithm>(),
     rule::<super::AuthMethod>(),
+    rule::<super::DnsServer>(),
     rule::<super::HashKey>(),
     rule::<super::Header>(),
     rule::<super::HeaderText>(),

@@ -4,6 +4,7 @@
 //! How a target stands outlives a reload, as long as the upstream keeps its name and the target its
 //! address.
 
+mod gate;
 mod pick;
 pub(super) mod probe;
 mod standing;
@@ -26,6 +27,8 @@ use crate::{
     observe::{Metrics, metrics::UpstreamMetrics},
     policy::upstream::{Service, Upstream},
 };
+use gate::Gate;
+pub use gate::{Full, Place};
 pub use pick::{Tried, key_of};
 use standing::Standing;
 
@@ -48,6 +51,7 @@ pub struct Pool {
     turn: AtomicU64,
     /// What retries may cost now.
     budget: AtomicI64,
+    gate: Arc<Gate>,
     /// Held by whoever leaves a target out, so that two do not leave out one too many.
     ejecting: Mutex<()>,
 }
@@ -65,13 +69,15 @@ struct Entry {
 pub struct Visit {
     /// Its place among the upstream's targets.
     pub target: usize,
+    /// At which of its addresses it begins.
+    pub turn: usize,
     standing: Arc<Standing>,
 }
 
 impl Visit {
-    fn begin(target: usize, standing: &Arc<Standing>) -> Self {
+    fn begin(target: usize, turn: usize, standing: &Arc<Standing>) -> Self {
         standing.under_way.fetch_add(1, Relaxed);
-        Self { target, standing: standing.clone() }
+        Self { target, turn, standing: standing.clone() }
     }
 }
 
@@ -104,6 +110,7 @@ impl Pool {
             turns: pick::turns(&weights),
             turn: AtomicU64::new(0),
             budget: AtomicI64::new(RETRY * ADVANCE),
+            gate: old.map(|old| old.gate.clone()).unwrap_or_default(),
             ejecting: Mutex::new(()),
         }
     }
@@ -130,6 +137,18 @@ impl Pool {
         // A race adds a share too many or too few.
         if self.budget.load(Relaxed) < RETRY * ADVANCE {
             self.budget.fetch_add(share, Relaxed);
+        }
+    }
+
+    /// Takes a place at the upstream for a request; waits for one as the upstream's limits say.
+    /// Nothing where it has none.
+    ///
+    /// # Errors
+    /// No place is free, or became so in time.
+    pub async fn enter(&self) -> Result<Option<Place>, Full> {
+        match &self.upstream.bounds {
+            None => Ok(None),
+            Some(bounds) => self.gate.enter(bounds).await.map(Some),
         }
     }
 

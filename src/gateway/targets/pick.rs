@@ -13,6 +13,9 @@ use crate::{model::Timestamp, policy::upstream::Balance};
 /// The longest round of turns; finer weights are rounded.
 const LONGEST: u32 = 1000;
 
+/// The share of a target that is just back.
+const LEAST_SHARE: f64 = 0.1;
+
 /// Targets that a request has been at already.
 pub type Tried = smallvec::SmallVec<[u16; 4]>;
 
@@ -20,26 +23,54 @@ impl Pool {
     /// A target for a request, none of those that it was at already. `key` is asked for where the
     /// same goes to the same.
     pub fn pick(&self, tried: &Tried, now: Timestamp, key: impl FnOnce() -> u64) -> Option<Visit> {
-        let found = match self.upstream.service.targets().len() {
+        let targets = self.upstream.service.targets();
+        let key = match self.upstream.balance {
+            Balance::Hash(_) => Some(key()),
+            Balance::LeastRequests | Balance::Random | Balance::RoundRobin => None,
+        };
+        let target = match targets.len() {
             0 => None,
             1 => self.is_open(0, tried, |_| true).then_some(0),
             _ => self.choose(tried, now, key),
+        }?;
+        let standing = &self.targets.get(target)?.standing;
+        let turn = match key {
+            // One with several addresses is at each in turn; the same is always at the same.
+            Some(key) => usize::try_from(key).unwrap_or_default(),
+            None if targets.get(target)?.name.is_some() => standing.visits.fetch_add(1, Relaxed),
+            None => 0,
         };
-        let target = found?;
-        Some(Visit::begin(target, &self.targets.get(target)?.standing))
+        Some(Visit::begin(target, turn, standing))
     }
 
-    fn choose(&self, tried: &Tried, now: Timestamp, key: impl FnOnce() -> u64) -> Option<usize> {
-        let key = match self.upstream.balance {
-            Balance::Hash(_) => key(),
-            Balance::LeastRequests | Balance::Random => chance(),
+    fn choose(&self, tried: &Tried, now: Timestamp, key: Option<u64>) -> Option<usize> {
+        let key = key.unwrap_or_else(|| match self.upstream.balance {
             // Who is tried again takes nobody's turn.
             Balance::RoundRobin if tried.is_empty() => self.turn.fetch_add(1, Relaxed),
             Balance::RoundRobin => self.turn.load(Relaxed),
-        };
+            Balance::Hash(_) | Balance::LeastRequests | Balance::Random => chance(),
+        });
+        let is_in = |one: &super::Standing| !one.is_ejected(now);
+        self.among(key, |target| {
+            self.is_open(target, tried, |one| is_in(one) && self.takes_its_share(one, now))
+        })
+        // Whoever is just back gets all if nobody else is there.
+        .or_else(|| self.among(key, |target| self.is_open(target, tried, is_in)))
         // One that is left out for its failures is better than none.
-        self.among(key, |target| self.is_open(target, tried, |one| !one.is_ejected(now)))
-            .or_else(|| self.among(key, |target| self.is_open(target, tried, |_| true)))
+        .or_else(|| self.among(key, |target| self.is_open(target, tried, |_| true)))
+    }
+
+    /// Whether a target takes this request, as far as it is back: its share grows with the time, from
+    /// a tenth. Where the same goes to the same, nothing is turned away.
+    fn takes_its_share(&self, standing: &super::Standing, now: Timestamp) -> bool {
+        let (Some(whole), false) =
+            (self.upstream.slow_start, matches!(self.upstream.balance, Balance::Hash(_)))
+        else {
+            return true;
+        };
+        let Some(back) = standing.back_for(now).filter(|back| *back < whole) else { return true };
+        let share = (back.as_secs_f64() / whole.as_secs_f64()).max(LEAST_SHARE);
+        unit(chance()) < share
     }
 
     fn among(&self, key: u64, open: impl Fn(usize) -> bool) -> Option<usize> {
@@ -78,10 +109,8 @@ impl Pool {
     fn nearest(&self, key: u64, open: impl Fn(usize) -> bool) -> Option<usize> {
         let targets = self.upstream.service.targets().iter().enumerate();
         let lot = |authority: &str, weight: u32| {
-            // In (0, 1]; the weighted lot is the weight over the exponential variate that it makes.
-            let unit =
-                ((FIXED.hash_one((key, authority)) >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
-            f64::from(weight.max(1)) / -unit.ln()
+            // The weighted lot is the weight over the exponential variate that it makes.
+            f64::from(weight.max(1)) / -unit(FIXED.hash_one((key, authority))).ln()
         };
         targets
             .filter(|(index, _)| open(*index))
@@ -115,6 +144,11 @@ fn chance() -> u64 {
     static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     KEYS.hash_one(NEXT.fetch_add(1, Relaxed))
+}
+
+/// In (0, 1], as even as the number is.
+fn unit(number: u64) -> f64 {
+    ((number >> 11) as f64 + 1.0) / (1u64 << 53) as f64
 }
 
 fn mixed(key: u64) -> u64 {

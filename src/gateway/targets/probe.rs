@@ -1,6 +1,10 @@
 //! Asks targets whether they are well.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Method, StatusCode, header};
@@ -65,7 +69,7 @@ async fn follow(
             Err(_) => Some("it did not answer in time".to_owned()),
         };
         let Some(entry) = pool.targets.get(index) else { return };
-        if entry.standing.checked(wrong.is_none(), &check) {
+        if entry.standing.checked(wrong.is_none(), &check, SystemTime::now().into()) {
             let (upstream, target) = (&pool.upstream().name, &target.authority);
             match wrong {
                 None => tracing::info!(event = "target_healthy", %upstream, target),

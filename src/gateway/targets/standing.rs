@@ -1,6 +1,9 @@
 //! How one target stands.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
 use crate::{model::Timestamp, policy::upstream::HealthCheck};
 
@@ -15,6 +18,10 @@ pub(super) struct Standing {
     failures: AtomicU32,
     ejected_until: AtomicI64,
     unhealthy: AtomicBool,
+    /// When it came back, or will; far in the past if it never was away.
+    returns: AtomicI64,
+    /// How often it was gone to, for those of its addresses that take turns.
+    pub visits: AtomicUsize,
     /// Health checks in a row that say otherwise than `unhealthy` does.
     against: AtomicU32,
 }
@@ -27,6 +34,8 @@ impl Standing {
             failures: AtomicU32::new(0),
             ejected_until: AtomicI64::new(i64::MIN),
             unhealthy: AtomicBool::new(false),
+            returns: AtomicI64::new(i64::MIN),
+            visits: AtomicUsize::new(0),
             against: AtomicU32::new(0),
         }
     }
@@ -44,6 +53,7 @@ impl Standing {
     pub fn eject(&self, until: Timestamp) {
         self.failures.store(0, Relaxed);
         self.ejected_until.store(until.micros(), Relaxed);
+        self.returns.store(until.micros(), Relaxed);
     }
 
     /// A request was answered.
@@ -59,8 +69,14 @@ impl Standing {
         self.failures.fetch_add(1, Relaxed).saturating_add(1)
     }
 
+    /// How long it has been back; nothing if it never was away.
+    pub fn back_for(&self, now: Timestamp) -> Option<Duration> {
+        let returns = self.returns.load(Relaxed);
+        (returns > i64::MIN).then(|| now.since(Timestamp::from_micros(returns)))
+    }
+
     /// A health check was answered well or not; whether that turned it.
-    pub fn checked(&self, well: bool, terms: &HealthCheck) -> bool {
+    pub fn checked(&self, well: bool, terms: &HealthCheck, now: Timestamp) -> bool {
         let healthy = self.is_healthy();
         if well == healthy {
             self.against.store(0, Relaxed);
@@ -71,6 +87,9 @@ impl Standing {
             return false;
         }
         self.against.store(0, Relaxed);
+        if well {
+            self.returns.store(now.micros(), Relaxed);
+        }
         self.unhealthy.store(!well, Relaxed);
         true
     }

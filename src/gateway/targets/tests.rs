@@ -118,7 +118,7 @@ fn health_checks_turn_a_target_after_so_many_in_a_row() {
     };
     let standing = Standing::new("a");
     let turns = |answers: &[bool]| {
-        answers.iter().map(|one| standing.checked(*one, &terms)).collect::<Vec<_>>()
+        answers.iter().map(|one| standing.checked(*one, &terms, NOW)).collect::<Vec<_>>()
     };
     assert_eq!(turns(&[false, false, true, false, false]), [false; 5]);
     assert_eq!(turns(&[false]), [true]);
@@ -133,7 +133,7 @@ fn where_no_target_is_healthy_none_is_picked() {
     let pool = pool(&format!("{THREE}, health_check: {{ unhealthy_after: 1 }}"));
     let terms = pool.upstream.health_check.clone().unwrap();
     for entry in &pool.targets {
-        entry.standing.checked(false, &terms);
+        entry.standing.checked(false, &terms, NOW);
     }
     assert!(pool.pick(&Tried::new(), NOW, || 0).is_none());
 }
@@ -168,4 +168,47 @@ fn how_a_target_stands_outlives_a_reload() {
     let new = Pool::new(&new.upstream, &metrics, Some(&old));
     assert!(new.targets[0].standing.is_ejected(NOW));
     assert!(!new.targets[1].standing.is_ejected(NOW));
+}
+
+#[test]
+fn a_target_that_comes_back_gets_its_share_little_by_little() {
+    let settings = format!("{THREE}, load_balance: random, slow_start: 100s");
+    for balance in ["random", "round_robin", "least_requests"] {
+        let pool = pool(&settings.replace("random", balance));
+        let terms = HealthCheck {
+            probe: Probe::Tcp,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            unhealthy_after: 1,
+            healthy_after: 1,
+        };
+        let standing = &pool.targets[1].standing;
+        let share = |after: u64| {
+            let now = NOW + Duration::from_secs(after);
+            let of = |_| pool.pick(&Tried::new(), now, || 0).unwrap().target;
+            (0..2000).map(of).filter(|target| *target == 1).count()
+        };
+        assert!(share(0) > 800, "nobody is slow at the start: {balance}");
+        standing.checked(false, &terms, NOW);
+        standing.checked(true, &terms, NOW);
+        let (first, middle, whole) = (share(1), share(50), share(100));
+        assert!(first < middle && middle < whole, "{balance}: {first} {middle} {whole}");
+        assert!(first > 0 && first < 400, "{balance}: {first} of 2000");
+        assert!(whole > 800, "{balance}: {whole} of 2000");
+    }
+}
+
+#[test]
+fn a_target_whose_ejection_is_over_comes_back_slowly_and_alone_it_gets_all() {
+    let pool = pool(
+        "targets: [http://10.0.0.1:1, http://10.0.0.2:1], ejection: { consecutive_failures: 1, for: 10s }, slow_start: 100s",
+    );
+    pool.failed(0, NOW);
+    let now = NOW + Duration::from_secs(11);
+    let share = |tried: &Tried| {
+        let of = |_| pool.pick(tried, now, || 0).unwrap().target;
+        (0..1000).map(of).filter(|target| *target == 0).count()
+    };
+    assert!(share(&Tried::new()) < 300);
+    assert_eq!(share(&Tried::from_slice(&[1])), 1000);
 }

@@ -17,6 +17,7 @@ fn server(proxies: &[&str]) -> ServerTerms {
     ServerTerms {
         trusted_proxies: proxies.iter().map(|net| net.parse().unwrap()).collect(),
         limits: RequestLimits::default(),
+        connections: Default::default(),
     }
 }
 

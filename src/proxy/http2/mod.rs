@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use super::{
     Phases,
     clock::Clock,
-    connection::{Handshake, LINE, Line},
+    connection::{Entrance, LINE, Line},
     opening::stopped,
 };
 use crate::{gateway::Gateway, policy::server::RequestLimits};
@@ -63,7 +63,7 @@ pub(super) async fn serve(
     proxy: Arc<HttpProxy<Phases>>,
     gateway: Arc<Gateway>,
     mut stop: ShutdownWatch,
-    handshake: Option<Arc<Handshake>>,
+    entrance: Entrance,
 ) {
     let snapshot = gateway.snapshot();
     let limits = snapshot.limits().clone();
@@ -112,7 +112,7 @@ pub(super) async fn serve(
                 if tally.is_abused() {
                     return cut("requests_given_up");
                 }
-                begin(session, &proxy, &stop, &limits, handshake.clone(), &tally);
+                begin(session, &proxy, &stop, &limits, entrance.clone(), &tally);
             }
         }
     }
@@ -124,11 +124,11 @@ fn begin(
     proxy: &Arc<HttpProxy<Phases>>,
     stop: &ShutdownWatch,
     limits: &RequestLimits,
-    handshake: Option<Arc<Handshake>>,
+    entrance: Entrance,
     tally: &Arc<Tally>,
 ) {
     let clock = Arc::new(Clock::new(limits.idle_timeout, limits.header_timeout));
-    let line = Line { clock: clock.clone(), handshake };
+    let line = Line { clock: clock.clone(), entrance };
     session.set_write_timeout(Some(limits.idle_timeout));
     let under_way = Tally::begin(tally);
     let stream = Stream::new(session, clock, tally.clone());

@@ -136,6 +136,27 @@ impl Answer {
 }
 
 impl Client {
+    /// Over this connection.
+    pub fn over(stream: TcpStream) -> Self {
+        Self { stream, rest: Vec::new() }
+    }
+
+    /// Sends what the other end may refuse to take.
+    pub async fn offer(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.write_all(bytes.as_ref()).await;
+    }
+
+    /// The status of the next answer; none if the connection ends instead.
+    pub async fn next_status(&mut self) -> Option<u16> {
+        while end_of_head(&self.rest).is_none() {
+            match soon(self.stream.read_buf(&mut self.rest)).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+        Some(self.answer().await.status)
+    }
+
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }

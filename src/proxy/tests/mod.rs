@@ -2,6 +2,8 @@
 //! upstreams behind it.
 
 mod answers;
+mod bounds;
+mod connections;
 mod control;
 mod drain;
 mod harness;

@@ -5,6 +5,7 @@
 
 mod answer;
 mod app;
+mod dns;
 pub mod frames;
 mod gateway;
 mod raw;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Call};
 pub use app::{App, ask, node, root, tool};
+pub use dns::Dns;
 pub use gateway::{Gateway, PORTS, Setting};
 pub use raw::Raw;
 pub use recorder::{After, Recorder};

@@ -94,11 +94,29 @@ impl Recorder {
         })
     }
 
+    /// Answers everything at this address with these words.
+    pub fn at(address: SocketAddr, word: &'static str) -> Self {
+        let length = word.len();
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{word}");
+        let script =
+            move |_: &Received, stream: &mut TcpStream| match stream.write_all(answer.as_bytes()) {
+                Ok(()) => After::KeepOpen,
+                Err(_) => After::Close,
+            };
+        Self::listening(TcpListener::bind(address).unwrap(), script)
+    }
+
     /// Lets `script` answer on the socket itself, once a request has been read whole.
     pub fn scripted(
         script: impl Fn(&Received, &mut TcpStream) -> After + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listening(TcpListener::bind("127.0.0.1:0").unwrap(), script)
+    }
+
+    fn listening(
+        listener: TcpListener,
+        script: impl Fn(&Received, &mut TcpStream) -> After + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             script: Box::new(script),

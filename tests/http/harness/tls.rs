@@ -161,11 +161,13 @@ pub struct Guest<'a> {
     pub identity: Option<&'a Identity>,
     /// The protocols that it offers (ALPN).
     pub alpn: &'a [&'a str],
+    /// What it sends before the handshake.
+    pub before: &'a [u8],
 }
 
 impl<'a> Guest<'a> {
     pub fn of(authority: &'a Authority) -> Self {
-        Self { authority, identity: None, alpn: &[] }
+        Self { authority, identity: None, alpn: &[], before: b"" }
     }
 
     /// Connects, and sends and reads nothing but the handshake.
@@ -191,6 +193,7 @@ impl<'a> Guest<'a> {
         let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         let mut stream = StreamOwned::new(connection, socket);
+        stream.sock.write_all(self.before)?;
         stream.conn.complete_io(&mut stream.sock)?;
         Ok(Secure(Box::new(stream)))
     }

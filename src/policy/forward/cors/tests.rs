@@ -304,7 +304,11 @@ fn cross_site(lines: &[(&'static str, &str)], cors: Option<&Cors>) -> bool {
         port: 8080,
         certificate: None,
     };
-    let server = ServerTerms { trusted_proxies: vec![], limits: Default::default() };
+    let server = ServerTerms {
+        trusted_proxies: vec![],
+        limits: Default::default(),
+        connections: Default::default(),
+    };
     is_cross_site(&RequestFacts::read(&received, &server, "r"), cors)
 }
 

@@ -56,6 +56,8 @@ fn forwarding(headers: HeaderTerms) -> Forwarding {
             health_check: None,
             ejection: None,
             retries: None,
+            bounds: None,
+            slow_start: None,
         }),
         streams: StreamTerms::default(),
         path: PathPlan::default(),

@@ -1,0 +1,287 @@
+//! A listener's door: who is let in, as whom, and by what handshake.
+
+use std::{future::Future, net::SocketAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use pingora::{
+    protocols::{
+        ALPN, GetSocketDigest as _, SocketDigest,
+        l4::{listener::Listener, stream::Stream},
+    },
+    proxy::HttpProxy,
+    server::ShutdownWatch,
+};
+use prometheus::{IntCounter, IntGauge};
+use tokio::sync::mpsc;
+
+use super::{
+    Phases, announcement,
+    connection::{self, Entrance, Handshake},
+    crowd::{Crowd, Full, Seat},
+    http2,
+    opening::{self, Protocol},
+    tls,
+};
+use crate::{
+    compile::{HttpsPort, Listen, TlsTerms},
+    gateway::{Gateway, Snapshot},
+    model::Cidr,
+    observe::Metrics,
+    policy::server::ServerTerms,
+};
+
+/// How long accepting rests when the process has no file descriptors left.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// A listener and what it hands its connections to.
+pub(super) struct Door {
+    pub listener: Listener,
+    pub place: Place,
+    /// Whether clients may speak HTTP/2.
+    pub http2: bool,
+    pub counts: Counts,
+    pub crowd: Arc<Crowd>,
+    pub proxy: Arc<HttpProxy<Phases>>,
+    pub gateway: Arc<Gateway>,
+    /// Says when no more connections are taken.
+    pub close: ShutdownWatch,
+    /// Says when connections without a request are to end.
+    pub stop: ShutdownWatch,
+    /// Held by every connection: who waits for the last of them waits for all to be dropped.
+    pub alive: mpsc::Sender<()>,
+}
+
+impl Door {
+    /// Lets clients in until it is told to stop.
+    pub async fn accept(mut self) {
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok(stream) => self.let_in(stream),
+                    Err(error) => self.refused(&error).await,
+                },
+                _ = self.close.changed() => break,
+            }
+        }
+        // Whoever the system has let in already is served.
+        while let Some(Ok(stream)) = ready(self.listener.accept()).await {
+            self.let_in(stream);
+        }
+    }
+
+    fn let_in(&self, mut stream: Stream) {
+        if let Err(error) = stream.set_nodelay() {
+            tracing::debug!(%error, "a connection was gone before it was served");
+            return;
+        }
+        let Some(peer) = peer(&stream) else { return };
+        let snapshot = self.gateway.snapshot();
+        let (listen, server) = (self.place.listen(&snapshot), &snapshot.policy().server);
+        let Ok(mut seat) = self.crowd.enter(server.connections.total) else {
+            self.counts.total.inc();
+            return;
+        };
+        if count(&mut seat, peer, server).is_err() {
+            self.counts.address.inc();
+            return;
+        }
+        let visit = Visit {
+            announced: listen.announced && is_trusted(peer, server),
+            tls: listen.tls.clone(),
+            http2: self.http2,
+            https: listen.redirect.and_then(|port| self.place.port(port, &self.gateway)),
+            counts: self.counts.clone(),
+            proxy: self.proxy.clone(),
+            gateway: self.gateway.clone(),
+            stop: self.stop.clone(),
+            seat,
+            _open: Open::new(&self.counts.open),
+            _alive: self.alive.clone(),
+        };
+        drop(snapshot);
+        tokio::spawn(visit.receive(stream));
+    }
+
+    async fn refused(&self, error: &std::io::Error) {
+        tracing::warn!(event = "accept_failed", %error, "a connection could not be accepted");
+        // Without a descriptor left the next attempt would fail at once, and so for ever.
+        tokio::time::sleep(EXHAUSTED).await;
+    }
+}
+
+/// A connection that was let in, until it ends.
+struct Visit {
+    /// Whether the other end says first whom it speaks for.
+    announced: bool,
+    tls: Option<Arc<TlsTerms>>,
+    http2: bool,
+    https: Option<u16>,
+    counts: Counts,
+    proxy: Arc<HttpProxy<Phases>>,
+    gateway: Arc<Gateway>,
+    stop: ShutdownWatch,
+    seat: Seat,
+    _open: Open,
+    _alive: mpsc::Sender<()>,
+}
+
+impl Visit {
+    async fn receive(mut self, mut stream: Stream) {
+        let snapshot = self.gateway.snapshot();
+        let (idle, limit) = (snapshot.limits().idle_timeout, snapshot.limits().header_timeout);
+        drop(snapshot);
+        if self.announced && self.hear(&mut stream, limit).await.is_none() {
+            return;
+        }
+        let Self { tls, http2, https, proxy, gateway, mut stop, seat, _open, _alive, .. } = self;
+        let mut entrance = Entrance { https, handshake: None };
+        let (stream, protocol): (pingora::protocols::Stream, _) = match tls {
+            None => {
+                let protocol = match http2 {
+                    false => Some(Protocol::Http1),
+                    true => opening::protocol(&mut stream, idle, limit, &mut stop).await,
+                };
+                let Some(protocol) = protocol else { return };
+                (Box::new(stream), protocol)
+            }
+            Some(terms) => {
+                let secured = tls::accept(stream, terms.config(http2), limit, &mut stop).await;
+                let Some(stream) = secured else { return };
+                entrance.handshake = Some(Arc::new(Handshake::of(&stream, terms.asks_clients)));
+                let is_second = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+                (stream, if is_second { Protocol::Http2 } else { Protocol::Http1 })
+            }
+        };
+        match protocol {
+            Protocol::Http1 => connection::serve(stream, proxy, gateway, stop, entrance).await,
+            Protocol::Http2 => http2::serve(stream, proxy, gateway, stop, entrance).await,
+        }
+        drop((seat, _open, _alive));
+    }
+
+    /// Hears whom a trusted proxy speaks for, who is from then on the other end of the connection.
+    /// Nothing if it is to end: what the proxy says is not sound, or too late, or its client has
+    /// too many connections.
+    async fn hear(&mut self, stream: &mut Stream, limit: Duration) -> Option<()> {
+        let heard = tokio::select! {
+            heard = announcement::read(stream) => heard.ok(),
+            () = tokio::time::sleep(limit) => None,
+            () = tls::patience(&mut self.stop) => return None,
+        };
+        let Some(client) = heard else {
+            tracing::debug!(
+                event = "announcement_failed",
+                "a proxy did not say whom it speaks for"
+            );
+            self.counts.announcement.inc();
+            return None;
+        };
+        let Some(client) = client else { return Some(()) };
+        let snapshot = self.gateway.snapshot();
+        if count(&mut self.seat, client, &snapshot.policy().server).is_err() {
+            self.counts.address.inc();
+            return None;
+        }
+        let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+        // It was just made, and holds nobody.
+        let _ = digest.peer_addr.set(Some(client.into()));
+        stream.set_socket_digest(digest);
+        Some(())
+    }
+}
+
+/// Counts a connection with those of its other end, unless that is a proxy of ours.
+fn count(seat: &mut Seat, peer: SocketAddr, server: &ServerTerms) -> Result<(), Full> {
+    if is_trusted(peer, server) {
+        return Ok(());
+    }
+    seat.count_with(peer.ip(), server.connections.per_address)
+}
+
+fn is_trusted(peer: SocketAddr, server: &ServerTerms) -> bool {
+    Cidr::any_contains(&server.trusted_proxies, peer.ip())
+}
+
+fn peer(stream: &Stream) -> Option<SocketAddr> {
+    stream.get_socket_digest()?.peer_addr()?.as_inet().copied()
+}
+
+/// Which listener it is.
+pub(super) struct Place {
+    /// As the socket was made.
+    begun: Listen,
+    /// As a configuration last had it.
+    last: ArcSwap<Listen>,
+}
+
+impl Place {
+    pub fn new(begun: Listen) -> Self {
+        Self { last: ArcSwap::from_pointee(begun.clone()), begun }
+    }
+
+    /// The terms of a connection that begins now: those of the live configuration. Where it has no such
+    /// listener any more, which waits for a restart, the last that there were: what was withdrawn
+    /// since the start stays withdrawn.
+    fn listen(&self, live: &Snapshot) -> Arc<Listen> {
+        let now = live.serving().listen.iter().find(|now| now.is_like(&self.begun));
+        if let Some(now) = now
+            && !self.last.load().is_same(now)
+        {
+            self.last.store(Arc::new(now.clone()));
+        }
+        self.last.load_full()
+    }
+
+    fn port(&self, port: HttpsPort, gateway: &Gateway) -> Option<u16> {
+        match port {
+            HttpsPort::Fixed(port) => Some(port),
+            HttpsPort::Of(index) => gateway.listeners().get(index).map(SocketAddr::port),
+        }
+    }
+}
+
+/// What a listener counts.
+#[derive(Clone)]
+pub(super) struct Counts {
+    open: IntGauge,
+    address: IntCounter,
+    announcement: IntCounter,
+    total: IntCounter,
+}
+
+impl Counts {
+    /// Of the listener at this address.
+    pub fn new(metrics: &Metrics, listener: &str) -> Self {
+        Self {
+            open: metrics.connections(listener),
+            address: metrics.connections_refused(listener, "address"),
+            announcement: metrics.connections_refused(listener, "announcement"),
+            total: metrics.connections_refused(listener, "total"),
+        }
+    }
+}
+
+/// What a future has at once, if it has something.
+async fn ready<F: Future>(future: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = std::future::ready(()) => None,
+    }
+}
+
+/// Counts an open connection.
+struct Open(IntGauge);
+
+impl Open {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
