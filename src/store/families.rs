@@ -74,7 +74,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreFault> {
         self.within(async {
-            let mut transaction = self.pool.begin().await?;
+            let (_turn, mut transaction) = self.begin().await?;
             if let Some(password) = family.password {
                 // A write that changes nothing: it locks the user.
                 let sql = "UPDATE portcullis_users SET disabled = disabled
@@ -123,7 +123,7 @@ impl Store {
     ) -> Result<Use, StoreFault> {
         self.within(async {
             let digest = lists::hex(token);
-            let mut transaction = self.pool.begin().await?;
+            let (_turn, mut transaction) = self.begin().await?;
             // A write that changes nothing: it locks the family.
             let sql = "UPDATE portcullis_families SET expires = expires
                        WHERE id = (SELECT family FROM portcullis_refresh_tokens WHERE sha256 = $1)
@@ -249,7 +249,7 @@ impl Store {
             sqlx::query(sql).bind(now.seconds()).execute(&self.pool).await?;
             let sql = "DELETE FROM portcullis_revocations WHERE until < $1";
             sqlx::query(sql).bind(now.seconds()).execute(&self.pool).await?;
-            Ok(())
+            self.forget_lists(now).await
         })
         .await
     }

@@ -280,7 +280,7 @@ impl Store {
     /// The store is away.
     pub async fn note_uses(&self, uses: &[(String, Timestamp)]) -> Result<(), StoreFault> {
         self.within(async {
-            let mut transaction = self.pool.begin().await?;
+            let (_turn, mut transaction) = self.begin().await?;
             for (id, at) in uses {
                 let sql = "UPDATE portcullis_keys SET last_used = $2 WHERE id = $1
                            AND (last_used IS NULL OR last_used < $2)";

@@ -13,6 +13,7 @@
 mod audit;
 mod fault;
 mod families;
+mod import;
 mod keys;
 mod lists;
 mod minted;
@@ -22,9 +23,10 @@ mod revocations;
 mod schema;
 mod users;
 
-use std::time::Duration;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use sqlx::{Any, AnyPool, Row as _, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use audit::{Author, Entry, Logged};
 pub use families::{Family, NewFamily, Use};
@@ -43,6 +45,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: AnyPool,
+    /// Changes at once: others wait for a turn, so that a change that waits for somebody else's leaves
+    /// connections to whoever asks what is new.
+    turns: Arc<Semaphore>,
+    file: Option<OpenFile>,
+}
+
+/// Which file a store of SQLite is, whatever has its name by now.
+#[derive(Clone, Debug)]
+struct OpenFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
 }
 
 /// How far the store has come.
@@ -87,6 +101,11 @@ impl Store {
         .await
     }
 
+    /// Whether a store in a file is still the one that has the file's name.
+    pub fn is_in_its_place(&self) -> bool {
+        self.file.as_ref().is_none_or(OpenFile::is_in_its_place)
+    }
+
     /// Closes its connections.
     pub async fn close(&self) {
         self.pool.close().await;
@@ -99,13 +118,20 @@ impl Store {
         entry: &Entry<'_>,
         now: Timestamp,
     ) -> Result<Change, StoreFault> {
-        let mut transaction = self.pool.begin().await?;
+        let (turn, mut transaction) = self.begin().await?;
         let sql =
             "UPDATE portcullis_state SET revision = revision + 1 WHERE id = 1 RETURNING revision";
         let row = sqlx::query(sql).fetch_one(&mut *transaction).await?;
-        let mut change = Change { transaction, revision: row.try_get(0)? };
+        let mut change = Change { transaction, revision: row.try_get(0)?, _turn: turn };
         audit::note(&mut change, author, entry, now).await?;
         Ok(change)
+    }
+
+    /// Begins to write, in turn.
+    async fn begin(&self) -> Result<(OwnedSemaphorePermit, Transaction<'static, Any>), StoreFault> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let turn = turn.map_err(|_| StoreFault::Slow)?;
+        Ok((turn, self.pool.begin().await?))
     }
 
     /// A bound on the time that the store may take.
@@ -128,6 +154,7 @@ async fn within<T>(
 struct Change {
     transaction: Transaction<'static, Any>,
     revision: i64,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Change {

@@ -6,6 +6,9 @@ use sqlx::{Any, Row as _, Transaction};
 use super::{Change, StoreFault};
 use crate::model::folded_username;
 
+/// What is taken where only the letter case keeps two names apart.
+pub(super) const TWIN: &str = "username, but for its letter case,";
+
 const CLAIM: &str = "INSERT INTO portcullis_names (folded, subject) VALUES ($1, $2)";
 
 /// Claims the names of all users, the oldest first.
@@ -33,7 +36,7 @@ pub(super) async fn claim(
 ) -> Result<(), StoreFault> {
     let claim = sqlx::query(CLAIM).bind(folded_username(username)).bind(subject.to_owned());
     let claimed = claim.execute(&mut *change.transaction).await;
-    let taken = |error| StoreFault::taken(error, "username, but for its letter case,");
+    let taken = |error| StoreFault::taken(error, TWIN);
     claimed.map(drop).map_err(taken)
 }
 

@@ -2,20 +2,25 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
-    sync::Once,
+    sync::{Arc, Once},
     time::Duration,
 };
 
 use percent_encoding::{AsciiSet, CONTROLS};
 use sqlx::{AnyPool, Executor as _, any::AnyPoolOptions};
 
-use super::{Store, StoreFault, schema, within};
+use tokio::sync::Semaphore;
+
+use super::{OpenFile, Store, StoreFault, schema, within};
 use crate::model::StoreLocation;
 
 /// Connections at most. What requests need is in memory, so few are needed.
 const CONNECTIONS: u32 = 8;
+
+/// Of those that write at once.
+const WRITERS: usize = 4;
 
 /// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -29,8 +34,24 @@ impl Store {
     /// # Errors
     /// The database cannot be reached, or is of a newer schema.
     pub async fn open(location: &StoreLocation) -> Result<Self, StoreFault> {
+        if let StoreLocation::Sqlite(file) = location {
+            make_private(file).map_err(StoreFault::File)?;
+        }
+        Self::open_again(location).await
+    }
+
+    /// Opens a store that was there before: a file that is missing is not made.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_again(location: &StoreLocation) -> Result<Self, StoreFault> {
+        // Before it is opened: if another takes its place in between, that is noticed later.
+        let file = match location {
+            StoreLocation::Postgres(_) => None,
+            StoreLocation::Sqlite(file) => Some(OpenFile::at(file).map_err(StoreFault::File)?),
+        };
         let pool = connect(location).await?;
-        let store = Self { pool };
+        let store = Self { pool, turns: Arc::new(Semaphore::new(WRITERS)), file };
         match within(MIGRATION, schema::bring_up(&store.pool)).await {
             Ok(()) => Ok(store),
             Err(fault) => {
@@ -51,7 +72,6 @@ async fn connect(location: &StoreLocation) -> Result<AnyPool, StoreFault> {
             (url.to_owned(), "SET statement_timeout = 30000; SET lock_timeout = 10000")
         }
         StoreLocation::Sqlite(file) => {
-            make_private(file).map_err(StoreFault::File)?;
             let greeting = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON";
             (url_of(file), greeting)
         }
@@ -63,6 +83,18 @@ async fn connect(location: &StoreLocation) -> Result<AnyPool, StoreFault> {
             Box::pin(async move { connection.execute(sqlx::raw_sql(greeting)).await.map(drop) })
         });
     Ok(options.connect(&url).await?)
+}
+
+impl OpenFile {
+    fn at(path: &Path) -> io::Result<Self> {
+        let found = fs::metadata(path)?;
+        Ok(Self { path: path.to_owned(), device: found.dev(), inode: found.ino() })
+    }
+
+    pub(super) fn is_in_its_place(&self) -> bool {
+        let there = fs::metadata(&self.path);
+        there.is_ok_and(|there| (there.dev(), there.ino()) == (self.device, self.inode))
+    }
 }
 
 /// What stands for itself in the path of a URL.

@@ -59,7 +59,7 @@ impl Revocation {
 }
 
 impl Store {
-    /// Takes something back.
+    /// Takes something back. The number of the change.
     ///
     /// # Errors
     /// The store is away.
@@ -69,11 +69,11 @@ impl Store {
         author: &Author<'_>,
         entry: &Entry<'_>,
         now: Timestamp,
-    ) -> Result<(), StoreFault> {
+    ) -> Result<i64, StoreFault> {
         self.within(async {
             let mut change = self.change(author, entry, now).await?;
             add(&mut change, revocation).await?;
-            change.commit().await.map(drop)
+            change.commit().await
         })
         .await
     }

@@ -9,7 +9,7 @@ use sqlx::{AnyPool, Row as _};
 use super::{StoreFault, names};
 
 /// What makes each version of the one before it. What was released is never changed.
-const VERSIONS: &[&[&str]] = &[FIRST, NAMES];
+const VERSIONS: &[&[&str]] = &[FIRST, NAMES, LISTS];
 
 const FIRST: &[&str] = &[
     "CREATE TABLE portcullis_users (
@@ -97,6 +97,27 @@ const NAMES: &[&str] = &[
         subject TEXT NOT NULL
     )",
     "CREATE INDEX portcullis_names_subject ON portcullis_names (subject)",
+];
+
+/// Lists of users that are being imported.
+const LISTS: &[&str] = &[
+    "CREATE TABLE portcullis_staged_users (
+        list TEXT NOT NULL,
+        place BIGINT NOT NULL,
+        staged BIGINT NOT NULL,
+        folded TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        username TEXT NOT NULL,
+        password TEXT,
+        roles TEXT NOT NULL,
+        permissions TEXT NOT NULL,
+        plan TEXT,
+        disabled BIGINT NOT NULL,
+        PRIMARY KEY (list, place),
+        UNIQUE (list, subject),
+        UNIQUE (list, folded)
+    )",
+    "CREATE INDEX portcullis_staged_users_staged ON portcullis_staged_users (staged)",
 ];
 
 /// The latest version that this program knows.

@@ -132,29 +132,6 @@ impl Store {
         .await
     }
 
-    /// Adds many users, or none.
-    ///
-    /// # Errors
-    /// With the index of the user at fault, if it is one: its subject or its username is taken.
-    pub async fn import_users(
-        &self,
-        users: &[NewUser],
-        author: &Author<'_>,
-        now: Timestamp,
-        mut progress: impl FnMut(usize),
-    ) -> Result<(), (Option<usize>, StoreFault)> {
-        let detail = format!("{} users", users.len());
-        let entry = Entry { action: "user.import", target: "", detail: &detail };
-        let begun = self.within(self.change(author, &entry, now)).await;
-        let mut change = begun.map_err(|fault| (None, fault))?;
-        for (index, user) in users.iter().enumerate() {
-            let added = self.within(insert(&mut change, user, now)).await;
-            added.map_err(|fault| (Some(index), fault))?;
-            progress(index + 1);
-        }
-        self.within(change.commit()).await.map(drop).map_err(|fault| (None, fault))
-    }
-
     /// Changes a user. Shutting it out and another password end all its refresh tokens and void
     /// what it was issued until now.
     ///
@@ -276,7 +253,7 @@ impl Store {
     /// The store is away.
     pub async fn note_logins(&self, logins: &[(String, Timestamp)]) -> Result<(), StoreFault> {
         self.within(async {
-            let mut transaction = self.pool.begin().await?;
+            let (_turn, mut transaction) = self.begin().await?;
             for (subject, at) in logins {
                 let sql = "UPDATE portcullis_users SET last_login = $2 WHERE subject = $1
                            AND (last_login IS NULL OR last_login < $2)";
@@ -425,7 +402,7 @@ async fn cut_off(change: &mut Change, subject: &str, now: Timestamp) -> Result<(
     revocations::add(change, &mark).await
 }
 
-fn text(hash: Option<&Secret>) -> Option<String> {
+pub(super) fn text(hash: Option<&Secret>) -> Option<String> {
     hash.map(|hash| String::from_utf8_lossy(hash.expose()).into_owned())
 }
 

@@ -16,6 +16,7 @@ on_both! {
     names_that_letter_case_alone_keeps_apart_are_one_name
     twins_of_an_older_store_live_on
     an_import_is_all_or_nothing
+    a_long_import_holds_nobody_up
     a_key_is_rotated_and_revoked
     a_hash_is_replaced_unless_the_password_changed
     changes_come_in_the_order_of_their_numbers
@@ -133,6 +134,7 @@ async fn twins_of_an_older_store_live_on(place: Place) {
     // As the version before would have left it.
     for statement in [
         "DROP TABLE portcullis_names",
+        "DROP TABLE portcullis_staged_users",
         "UPDATE portcullis_state SET version = 1",
         "INSERT INTO portcullis_users (subject, username, roles, permissions, disabled, created, revision)
          VALUES ('8', 'Alice', '[]', '[]', 0, 2, 1)",
@@ -168,6 +170,44 @@ async fn an_import_is_all_or_nothing(place: Place) {
     let page = store.users_after("47", 10).await.unwrap();
     let subjects: Vec<_> = page.iter().map(|user| user.subject.as_str()).collect();
     assert_eq!(subjects, ["48", "49"]);
+}
+
+async fn a_long_import_holds_nobody_up(place: Place) {
+    let (store, other) = (place.open().await, place.open().await);
+    store.add_user(&user("7", "alice"), &BY_TEST, at(1)).await.unwrap();
+    let users: Vec<NewUser> =
+        (0..1700).map(|index| user(&format!("u{index:04}"), &format!("user{index}"))).collect();
+    let shut = UserChange { disabled: Some(true), ..UserChange::default() };
+    let mut shut_out = 0;
+    let import = store.import_users(&users, &BY_TEST, at(1), |done| {
+        // Half-way, and on the thread of the import: it goes on when this is done.
+        let meanwhile = async {
+            other.change_user("7", &shut, &BY_TEST, &ENTRY, at(2)).await.unwrap();
+            assert!(other.user("u0000").await.unwrap().is_none(), "all or nothing");
+        };
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(meanwhile));
+        shut_out = done;
+    });
+    import.await.unwrap();
+    assert_eq!(shut_out, 1700);
+    assert!(store.user("u1699").await.unwrap().is_some());
+    // A list one of whose users is there already is refused with its place, and leaves nothing.
+    let mut twins = users[1200..1210].to_vec();
+    twins.iter_mut().take(4).for_each(|user| {
+        user.subject.push('x');
+        user.username.push('x');
+    });
+    match store.import_users(&twins, &BY_TEST, at(3), |_| {}).await {
+        Err((Some(4), StoreFault::Taken { .. })) => {}
+        other => panic!("{other:?}"),
+    }
+    assert!(store.user("u1200x").await.unwrap().is_none());
+    let mut last = Vec::new();
+    store
+        .import_users(&[user("z", "user-z")], &BY_TEST, at(4), |done| last.push(done))
+        .await
+        .unwrap();
+    assert_eq!(last, [1]);
 }
 
 async fn a_key_is_rotated_and_revoked(place: Place) {

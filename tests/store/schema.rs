@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use portcullis::{
-    model::StoreLocation,
-    store::{Store, StoreFault},
+    model::{StoreLocation, Timestamp},
+    store::{Author, Store, StoreFault},
 };
 
 use crate::{on_both, place::Place};
@@ -12,6 +12,7 @@ use crate::{on_both, place::Place};
 on_both! {
     many_processes_may_start_at_once
     a_newer_schema_is_refused
+    a_store_of_the_last_version_is_brought_to_this_one
 }
 
 async fn many_processes_may_start_at_once(place: Place) {
@@ -35,6 +36,16 @@ async fn a_newer_schema_is_refused(place: Place) {
         Err(StoreFault::Newer { found: 1000, .. }) => {}
         other => panic!("{other:?}"),
     }
+}
+
+async fn a_store_of_the_last_version_is_brought_to_this_one(place: Place) {
+    place.open().await.close().await;
+    place.run("DROP TABLE portcullis_staged_users").await;
+    place.run("UPDATE portcullis_state SET version = 2").await;
+    let store = place.open().await;
+    let author = Author { who: "test", origin: "test" };
+    store.import_users(&[], &author, Timestamp::from_seconds(1), |_| {}).await.unwrap();
+    assert_eq!(store.position().await.unwrap().revision, 1);
 }
 
 #[tokio::test]

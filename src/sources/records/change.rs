@@ -1,19 +1,18 @@
 //! Changes that this process makes: they count here before whoever made them is answered.
 
-use super::Records;
+use super::{Records, Row};
 use crate::{
     model::{Secret, Timestamp},
     store::{
-        Author, Entry, Family, KeyChange, NewFamily, NewKey, NewUser, Position, Revocation,
-        RevocationKind, Store, StoreFault, StoredKey, StoredUser, Use, UserChange,
+        Author, Entry, Family, KeyChange, NewFamily, NewKey, NewUser, Revocation, RevocationKind,
+        Store, StoreFault, StoredKey, StoredUser, Use, UserChange,
     },
 };
 
 /// What a change does to what is known.
-enum Effect<'a> {
+pub(super) enum Effect<'a> {
     Key(&'a StoredKey),
     KeyShut(&'a StoredKey),
-    Nothing,
     Revoked(&'a Revocation),
     User(&'a StoredUser),
     UserCutOff(&'a StoredUser),
@@ -25,8 +24,8 @@ impl Records {
     ///
     /// # Errors
     /// It was never there.
-    pub fn store(&self) -> Result<&Store, StoreFault> {
-        self.store.get().ok_or(StoreFault::Slow)
+    pub fn store(&self) -> Result<Store, StoreFault> {
+        self.store.read().clone().ok_or(StoreFault::Slow)
     }
 
     /// Adds a user.
@@ -39,9 +38,8 @@ impl Records {
         author: &Author<'_>,
         now: Timestamp,
     ) -> Result<StoredUser, StoreFault> {
-        let mut position = self.position.lock().await;
         let added = self.store()?.add_user(user, author, now).await?;
-        self.take_up(&mut position, Effect::User(&added), now).await;
+        self.take_up(Effect::User(&added), added.revision, now).await;
         Ok(added)
     }
 
@@ -57,11 +55,10 @@ impl Records {
         entry: &Entry<'_>,
         now: Timestamp,
     ) -> Result<StoredUser, StoreFault> {
-        let mut position = self.position.lock().await;
         let changed = self.store()?.change_user(subject, wanted, author, entry, now).await?;
         let effect =
             if wanted.cuts_off() { Effect::UserCutOff(&changed) } else { Effect::User(&changed) };
-        self.take_up(&mut position, effect, now).await;
+        self.take_up(effect, changed.revision, now).await;
         Ok(changed)
     }
 
@@ -75,9 +72,8 @@ impl Records {
         author: &Author<'_>,
         now: Timestamp,
     ) -> Result<(), StoreFault> {
-        let mut position = self.position.lock().await;
         let revision = self.store()?.remove_user(subject, author, now).await?;
-        self.take_up(&mut position, Effect::UserGone(subject, revision), now).await;
+        self.take_up(Effect::UserGone(subject, revision), revision, now).await;
         Ok(())
     }
 
@@ -93,10 +89,10 @@ impl Records {
         author: &Author<'_>,
         now: Timestamp,
     ) -> Result<bool, StoreFault> {
-        let mut position = self.position.lock().await;
         let replaced = self.store()?.upgrade_password(subject, old, new, author, now).await?;
         if replaced {
-            self.take_up(&mut position, Effect::Nothing, now).await;
+            // Whoever still has the old hash is asked again when he opens a login: nothing hurries.
+            let _ = self.follow().await;
         }
         Ok(replaced)
     }
@@ -111,9 +107,8 @@ impl Records {
         author: &Author<'_>,
         now: Timestamp,
     ) -> Result<StoredKey, StoreFault> {
-        let mut position = self.position.lock().await;
         let added = self.store()?.add_key(key, author, now).await?;
-        self.take_up(&mut position, Effect::Key(&added), now).await;
+        self.take_up(Effect::Key(&added), added.revision, now).await;
         Ok(added)
     }
 
@@ -129,11 +124,10 @@ impl Records {
         entry: &Entry<'_>,
         now: Timestamp,
     ) -> Result<StoredKey, StoreFault> {
-        let mut position = self.position.lock().await;
         let changed = self.store()?.change_key(id, wanted, author, entry, now).await?;
         let shut = wanted.disabled == Some(true);
         let effect = if shut { Effect::KeyShut(&changed) } else { Effect::Key(&changed) };
-        self.take_up(&mut position, effect, now).await;
+        self.take_up(effect, changed.revision, now).await;
         Ok(changed)
     }
 
@@ -149,9 +143,8 @@ impl Records {
         author: &Author<'_>,
         now: Timestamp,
     ) -> Result<StoredKey, StoreFault> {
-        let mut position = self.position.lock().await;
         let rotated = self.store()?.rotate_key(id, sha256, until, author, now).await?;
-        self.take_up(&mut position, Effect::Key(&rotated), now).await;
+        self.take_up(Effect::Key(&rotated), rotated.revision, now).await;
         Ok(rotated)
     }
 
@@ -165,9 +158,8 @@ impl Records {
         author: &Author<'_>,
         now: Timestamp,
     ) -> Result<StoredKey, StoreFault> {
-        let mut position = self.position.lock().await;
         let revoked = self.store()?.revoke_key(id, author, now).await?;
-        self.take_up(&mut position, Effect::KeyShut(&revoked), now).await;
+        self.take_up(Effect::KeyShut(&revoked), revoked.revision, now).await;
         Ok(revoked)
     }
 
@@ -182,9 +174,9 @@ impl Records {
         entry: &Entry<'_>,
         now: Timestamp,
     ) -> Result<(), StoreFault> {
-        let mut position = self.position.lock().await;
-        self.store()?.revoke(revocation, author, entry, now).await?;
-        self.take_up(&mut position, Effect::Revoked(revocation), now).await;
+        let revision = self.store()?.revoke(revocation, author, entry, now).await?;
+        let revocation = Revocation { revision, ..revocation.clone() };
+        self.take_up(Effect::Revoked(&revocation), revision, now).await;
         Ok(())
     }
 
@@ -199,9 +191,8 @@ impl Records {
         entry: &Entry<'_>,
         now: Timestamp,
     ) -> Result<(), StoreFault> {
-        let mut position = self.position.lock().await;
         let revocation = self.store()?.end_family(family, author, entry, now).await?;
-        self.take_up(&mut position, Effect::Revoked(&revocation), now).await;
+        self.take_up(Effect::Revoked(&revocation), revocation.revision, now).await;
         Ok(())
     }
 
@@ -230,41 +221,65 @@ impl Records {
         self.store()?.use_refresh_token(token, next, now).await
     }
 
-    /// The store was changed from here. What that does to what is known is done at once, without
-    /// the store; then the rest is asked for, and if that fails, it is asked for again later.
-    async fn take_up(&self, position: &mut Option<Position>, effect: Effect<'_>, now: Timestamp) {
-        self.apply(effect, now);
+    /// The store was changed from here, by this change. While the store made it nobody was kept from
+    /// anything, so that memory may have come further meanwhile, or others' changes may be in it that
+    /// came later: nothing older is put over something newer. What the change does is done at once,
+    /// without the store; then the rest is asked for, and if that fails, it is asked for again later.
+    pub(super) async fn take_up(&self, effect: Effect<'_>, revision: i64, now: Timestamp) {
+        let mut place = self.place.lock().await;
+        if place.has(revision) {
+            return;
+        }
+        let is_latest = place.is_latest(effect.of(), revision);
+        self.apply(&effect, is_latest, now);
         // A fault is logged there.
-        let _ = self.catch_up(position).await;
+        let caught_up = self.catch_up(&mut place).await;
+        if caught_up.is_ok() && !place.has(revision) {
+            // The store was set back in between: what was put there is of another history.
+            place.position = None;
+            let _ = self.catch_up(&mut place).await;
+        }
     }
 
-    fn apply(&self, effect: Effect<'_>, now: Timestamp) {
+    /// What is taken back is so whatever came later; a row is only put where none is later.
+    fn apply(&self, effect: &Effect<'_>, is_latest: bool, now: Timestamp) {
         let mut known = self.known.write();
         let mut mark = |kind, name: &str, revision| {
             known.marks.put(&Revocation::of_all(kind, name, now, revision));
         };
-        match effect {
-            Effect::Nothing => {}
+        match *effect {
             Effect::Revoked(revocation) => known.marks.put(revocation),
-            Effect::Key(key) => known.keys.put(key),
-            Effect::KeyShut(key) => {
-                mark(RevocationKind::Key, &key.id, key.revision);
-                known.keys.put(key);
-            }
-            Effect::User(user) => known.users.put(user.clone()),
-            Effect::UserCutOff(user) => {
-                mark(RevocationKind::Subject, &user.subject, user.revision);
-                known.users.put(user.clone());
-            }
+            Effect::KeyShut(key) => mark(RevocationKind::Key, &key.id, key.revision),
+            Effect::UserCutOff(user) => mark(RevocationKind::Subject, &user.subject, user.revision),
             Effect::UserGone(subject, revision) => {
                 mark(RevocationKind::Subject, subject, revision);
-                known.users.remove(subject);
                 for id in known.keys.owned_by(subject) {
                     known.keys.shut(&id);
                     let mark = Revocation::of_all(RevocationKind::Key, &id, now, revision);
                     known.marks.put(&mark);
                 }
             }
+            Effect::Key(_) | Effect::User(_) => {}
+        }
+        match *effect {
+            Effect::Key(key) | Effect::KeyShut(key) if is_latest => known.keys.put(key),
+            Effect::User(user) | Effect::UserCutOff(user) if is_latest => {
+                known.users.put(user.clone());
+            }
+            Effect::UserGone(subject, _) if is_latest => known.users.remove(subject),
+            _ => {}
+        }
+    }
+}
+
+impl Effect<'_> {
+    /// Whose row it puts.
+    fn of(&self) -> Row {
+        match *self {
+            Self::Key(key) | Self::KeyShut(key) => Row::Key(key.id.clone()),
+            Self::User(user) | Self::UserCutOff(user) => Row::User(user.subject.clone()),
+            Self::UserGone(subject, _) => Row::User(subject.to_owned()),
+            Self::Revoked(revocation) => Row::Mark(revocation.name.clone()),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Memory is brought on to where the store is.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
-use super::{Known, Records, Standing, now};
+use super::{Known, Place, Records, Standing, now};
 use crate::store::{Position, Store, StoreFault};
 
 /// How often the store is asked whether something has changed: so that a change made elsewhere
@@ -74,7 +77,7 @@ impl Records {
 
     async fn forget(&self) {
         self.sweep(now());
-        if let Some(store) = self.store.get()
+        if let Ok(store) = self.store()
             && let Err(fault) = store.forget(now()).await
         {
             tracing::warn!(event = "store_not_swept", %fault);
@@ -86,16 +89,13 @@ impl Records {
     /// # Errors
     /// The store is away.
     pub async fn follow(&self) -> Result<Followed, StoreFault> {
-        let mut position = self.position.lock().await;
-        self.catch_up(&mut position).await
+        let mut place = self.place.lock().await;
+        self.catch_up(&mut place).await
     }
 
-    pub(super) async fn catch_up(
-        &self,
-        position: &mut Option<Position>,
-    ) -> Result<Followed, StoreFault> {
+    pub(super) async fn catch_up(&self, place: &mut Place) -> Result<Followed, StoreFault> {
         let was = self.standing();
-        match self.bring_on(position).await {
+        match self.bring_on(place).await {
             Ok(followed) => {
                 if was != Standing::Current {
                     tracing::info!(event = "store_up", store = %self.location);
@@ -111,11 +111,11 @@ impl Records {
         }
     }
 
-    async fn bring_on(&self, position: &mut Option<Position>) -> Result<Followed, StoreFault> {
-        let store = self.opened().await?;
+    async fn bring_on(&self, place: &mut Place) -> Result<Followed, StoreFault> {
+        let store = &self.opened(place).await?;
         let asked = Instant::now();
         let there = store.position().await?;
-        let followed = match position.as_ref() {
+        let followed = match place.position.as_ref() {
             Some(here) if *here == there => Followed::Nothing,
             Some(here) if continues(store, here, &there).await? => {
                 self.take_over(store, here.revision, there.revision).await?;
@@ -126,17 +126,40 @@ impl Records {
                 Followed::Everything
             }
         };
-        *position = Some(there);
+        place.position = Some(there);
+        // What was put there before its time is there in its turn.
+        place.ahead.clear();
         self.contact.heard(asked);
         Ok(followed)
     }
 
-    async fn opened(&self) -> Result<&Store, StoreFault> {
-        if let Some(store) = self.store.get() {
-            return Ok(store);
+    /// The store that is open, if its file is still the one that has its name. A file that was put in
+    /// its place is opened and read from its beginning; where there is none, none is made, since whoever
+    /// took it away brings another.
+    async fn opened(&self, place: &mut Place) -> Result<Store, StoreFault> {
+        let open = self.store.read().clone();
+        if let Some(store) = open {
+            if store.is_in_its_place() {
+                return Ok(store);
+            }
+            tracing::error!(
+                event = "store_replaced",
+                store = %self.location,
+                "the store's file was replaced or taken away: it is opened anew"
+            );
+            *self.store.write() = None;
+            place.position = None;
+            // Before the other is opened: the files beside it have the same names.
+            store.close().await;
         }
-        let store = Store::open(&self.location).await?;
-        Ok(self.store.get_or_init(|| store))
+        let store = if self.was_open.load(Ordering::Relaxed) {
+            Store::open_again(&self.location).await?
+        } else {
+            Store::open(&self.location).await?
+        };
+        self.was_open.store(true, Ordering::Relaxed);
+        *self.store.write() = Some(store.clone());
+        Ok(store)
     }
 
     async fn read_everything(&self, store: &Store, revision: i64) -> Result<(), StoreFault> {
@@ -173,7 +196,7 @@ impl Records {
     /// Writes when keys were used and users logged in.
     pub async fn write_notes(&self) {
         let (uses, logins) = self.notes.take();
-        let Some(store) = self.store.get() else { return };
+        let Ok(store) = self.store() else { return };
         // Some at a time: nobody else can write to SQLite meanwhile. What is lost is a minute.
         for some in uses.chunks(500) {
             if let Err(fault) = store.note_uses(some).await {

@@ -21,8 +21,9 @@ mod tests;
 mod users;
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -51,11 +52,14 @@ const SILENCE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Records {
     location: StoreLocation,
-    store: OnceLock<Store>,
+    /// The store, once it is open. Another one if its file was replaced.
+    store: RwLock<Option<Store>>,
+    /// Whether it ever was.
+    was_open: AtomicBool,
     known: RwLock<Known>,
-    /// How far memory has come. Held while memory is brought on or the store is changed from here,
-    /// so that nothing older is put over something newer.
-    position: tokio::sync::Mutex<Option<Position>>,
+    /// How far memory has come. Held while memory is brought on, and not while the store is changed
+    /// from here: a change may wait long for others.
+    place: tokio::sync::Mutex<Place>,
     contact: Contact,
     notes: Notes,
     strengthening: Strengthening,
@@ -69,6 +73,38 @@ struct Known {
     users: Users,
     /// The number of the latest change all of which is here.
     revision: i64,
+}
+
+/// How far memory has come.
+#[derive(Debug, Default)]
+struct Place {
+    /// Every change up to here is in memory.
+    position: Option<Position>,
+    /// Rows beyond it that this process has changed itself and put there before their time, with the
+    /// number of the change: only for as long as the store does not answer.
+    ahead: HashMap<Row, i64>,
+}
+
+/// What a change puts in memory.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Row {
+    Key(String),
+    Mark(String),
+    User(String),
+}
+
+impl Place {
+    /// Whether this change is in memory in its turn.
+    fn has(&self, revision: i64) -> bool {
+        self.position.as_ref().is_some_and(|here| revision <= here.revision)
+    }
+
+    /// Notes that a row is put before its time. Whether there is no later one.
+    fn is_latest(&mut self, row: Row, revision: i64) -> bool {
+        let there = self.ahead.entry(row).or_insert(revision);
+        *there = (*there).max(revision);
+        *there == revision
+    }
 }
 
 /// When the store was last heard.
@@ -102,9 +138,10 @@ impl Records {
     pub fn new(location: StoreLocation, max_stale: Duration) -> Self {
         let records = Self {
             location,
-            store: OnceLock::new(),
+            store: RwLock::default(),
+            was_open: AtomicBool::new(false),
             known: RwLock::default(),
-            position: tokio::sync::Mutex::default(),
+            place: tokio::sync::Mutex::default(),
             contact: Contact {
                 begun: Instant::now(),
                 heard: AtomicU64::new(0),

@@ -112,8 +112,7 @@ async fn another_history_is_read_from_its_beginning() {
     records.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
     records.add_key(&key("l", 2), &BY_TEST, at(1)).await.unwrap();
     // As after a copy from before the second key was restored, and went its own way.
-    let StoreLocation::Sqlite(file) = &location else { unreachable!() };
-    let pool = sqlx::AnyPool::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    let pool = behind(&location).await;
     for statement in [
         "DELETE FROM portcullis_keys WHERE id = 'l'",
         "DELETE FROM portcullis_audit WHERE revision = 2",
@@ -127,6 +126,99 @@ async fn another_history_is_read_from_its_beginning() {
     assert_eq!(records.follow().await.unwrap(), Followed::Everything);
     let known = [1, 2, 3].map(|byte| found(&records, byte).unwrap().is_some());
     assert_eq!(known, [true, false, true]);
+}
+
+/// A connection to the file of a store, behind the store's back.
+async fn behind(location: &StoreLocation) -> sqlx::AnyPool {
+    let StoreLocation::Sqlite(file) = location else { unreachable!() };
+    sqlx::AnyPool::connect(&format!("sqlite://{}", file.display())).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_change_that_waits_for_the_store_makes_nobody_deaf() {
+    let World { records, location, _folder } = world(Duration::from_secs(600)).await;
+    let records = Arc::new(records);
+    let pool = behind(&location).await;
+    let mut writer = pool.acquire().await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *writer).await.unwrap();
+    let changes: Vec<_> = (0..12)
+        .map(|byte| {
+            let records = Arc::clone(&records);
+            let add = async move {
+                let added = records.add_key(&key(&format!("k{byte}"), byte), &BY_TEST, at(1)).await;
+                added.map(drop)
+            };
+            tokio::spawn(add)
+        })
+        .collect();
+    for _ in 0..20 {
+        let heard = tokio::time::timeout(Duration::from_secs(4), records.follow()).await;
+        assert_eq!(heard.expect("nobody waits for a change").unwrap(), Followed::Nothing);
+    }
+    assert_eq!(records.standing(), Standing::Current);
+    assert!(found(&records, 99).unwrap().is_none(), "an unknown key is nobody's");
+    sqlx::query("ROLLBACK").execute(&mut *writer).await.unwrap();
+    for change in changes {
+        change.await.unwrap().unwrap();
+    }
+    assert!((0..12).all(|byte| found(&records, byte).unwrap().is_some()));
+}
+
+#[tokio::test]
+async fn nothing_older_is_put_over_something_newer() {
+    let World { records, location, _folder } = world(Duration::from_secs(600)).await;
+    records.add_user(&user("7"), &BY_TEST, at(1)).await.unwrap();
+    // Two changes whose answers come the other way round, and then the store is away.
+    let store = Store::open(&location).await.unwrap();
+    let shut = UserChange { disabled: Some(true), ..UserChange::default() };
+    let shut = store.change_user("7", &shut, &BY_TEST, &ENTRY, at(2)).await.unwrap();
+    let open = UserChange { disabled: Some(false), ..UserChange::default() };
+    let open = store.change_user("7", &open, &BY_TEST, &ENTRY, at(3)).await.unwrap();
+    records.store().unwrap().close().await;
+    records.take_up(change::Effect::User(&open), open.revision, at(3)).await;
+    records.take_up(change::Effect::UserCutOff(&shut), shut.revision, at(2)).await;
+    assert_eq!(records.standing(), Standing::Stale);
+    assert!(!records.user("7").unwrap().unwrap().disabled, "the later change stands");
+    assert!(records.is_revoked(RevocationKind::Subject, "7", at(2)).unwrap(), "and both marks");
+}
+
+#[tokio::test]
+async fn a_file_that_takes_the_place_of_the_store_is_read() {
+    let World { records, location, _folder: kept } = world(Duration::from_secs(600)).await;
+    let folder = kept.path();
+    records.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
+    let restored = StoreLocation::Sqlite(folder.join("restored.db"));
+    let store = Store::open(&restored).await.unwrap();
+    store.add_key(&key("m", 3), &BY_TEST, at(1)).await.unwrap();
+    store.close().await;
+    for end in ["-wal", "-shm"] {
+        std::fs::remove_file(folder.join(format!("store.db{end}"))).unwrap();
+    }
+    std::fs::rename(folder.join("restored.db"), folder.join("store.db")).unwrap();
+    assert_eq!(records.follow().await.unwrap(), Followed::Everything);
+    let known = [1, 3].map(|byte| found(&records, byte).unwrap().is_some());
+    assert_eq!(known, [false, true]);
+    // Revocations in it are heard, and changes from here are made there.
+    let other = Store::open(&location).await.unwrap();
+    other.revoke_key("m", &BY_TEST, at(2)).await.unwrap();
+    assert_eq!(records.follow().await.unwrap(), Followed::Changes);
+    assert!(found(&records, 3).unwrap().unwrap().disabled);
+    records.add_key(&key("n", 4), &BY_TEST, at(3)).await.unwrap();
+    assert!(other.key("n").await.unwrap().is_some());
+    other.close().await;
+
+    // One that was taken away is not made anew, and nothing is written into what has no name.
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(folder.join(name));
+    }
+    records.follow().await.unwrap_err();
+    assert_eq!(records.standing(), Standing::Stale);
+    assert!(records.add_key(&key("o", 5), &BY_TEST, at(4)).await.is_err());
+    assert!(!folder.join("store.db").exists());
+    Store::open(&location).await.unwrap();
+    assert_eq!(records.follow().await.unwrap(), Followed::Everything);
+    assert_eq!(records.standing(), Standing::Current);
+    assert!(found(&records, 3).unwrap().is_none());
 }
 
 #[tokio::test]
