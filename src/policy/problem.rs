@@ -386,6 +386,13 @@ mod tests {
     }
 
     #[test]
+    fn an_upstream_that_has_enough_is_503_and_the_client_may_come_again() {
+        let problem = Denial::Overloaded.problem();
+        assert_eq!((problem.status.as_u16(), problem.code), (503, "no_upstream"));
+        assert_eq!(problem.headers, [(header::RETRY_AFTER, HeaderValue::from_static("1"))]);
+    }
+
+    #[test]
     fn the_body_is_the_problem_shape() {
         let denial = Denial::MissingRole { required: vec![Role::from("admin")], bearer: false };
         let reply = denial.problem().reply("r1");

@@ -8,7 +8,7 @@ const YAML: &str = "
 version: 1
 server:
   listen:
-    - { address: '127.0.0.1:0', redirect_https: @REDIRECT@ }
+    - { address: '127.0.0.1:0', redirect_https: true }
     - address: '127.0.0.1:0'
       proxy_protocol: true
       tls: { certificates: [{ cert: server.pem, key: server.key }] }
@@ -21,9 +21,9 @@ routes:
 
 fn start(authority: &Authority, upstream: &Recorder, redirect: &str) -> (Gateway, SocketAddr) {
     let server = authority.issue(&["api.example.com"]);
-    let gateway = Gateway::with_whole(YAML)
+    let yaml = YAML.replace("redirect_https: true", &format!("redirect_https: {redirect}"));
+    let gateway = Gateway::with_whole(&yaml)
         .put("APP", &upstream.url())
-        .put("REDIRECT", redirect)
         .file("server.pem", server.cert)
         .file("server.key", server.key)
         .start();

@@ -15,6 +15,11 @@ fn pool(settings: &str) -> Pool {
         "version: 1\nupstreams: {{ app: {{ {settings} }} }}\n\
          routes: [{{ match: {{ path: '/**' }}, upstream: app, auth: none }}]\n"
     );
+    pool_of(&yaml)
+}
+
+/// The pool of the only upstream of a file.
+fn pool_of(yaml: &str) -> Pool {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.yaml");
     std::fs::write(&file, yaml).unwrap();
@@ -170,11 +175,20 @@ fn how_a_target_stands_outlives_a_reload() {
     assert!(!new.targets[1].standing.is_ejected(NOW));
 }
 
+const SLOW: &str = "
+version: 1
+upstreams:
+  app:
+    targets: ['http://10.0.0.1:1', { url: 'http://10.0.0.2:1', weight: 3 }, 'http://10.0.0.3:1']
+    load_balance: random
+    slow_start: 100s
+routes: [{ match: { path: '/**' }, upstream: app, auth: none }]
+";
+
 #[test]
 fn a_target_that_comes_back_gets_its_share_little_by_little() {
-    let settings = format!("{THREE}, load_balance: random, slow_start: 100s");
     for balance in ["random", "round_robin", "least_requests"] {
-        let pool = pool(&settings.replace("random", balance));
+        let pool = pool_of(&SLOW.replace("random", balance));
         let terms = HealthCheck {
             probe: Probe::Tcp,
             interval: Duration::from_secs(1),

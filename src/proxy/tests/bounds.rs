@@ -7,9 +7,23 @@ use std::sync::{
 
 use tokio::sync::Semaphore;
 
-use super::harness::{Client, Running, leading_to, run, soon, upstream};
+use super::harness::{Client, Running, run, soon, upstream};
 
 const REQUEST: &str = "GET /app/a HTTP/1.1\r\nHost: h\r\n\r\n";
+
+const YAML: &str = "
+version: 1
+server: { listen: 127.0.0.1:0 }
+admin: { listen: 127.0.0.1:0 }
+log: { access: false }
+upstreams:
+  app: { targets: ['@APP@'], limits: { concurrent: 100, queue: 50, queue_timeout: 500ms } }
+routes:
+  - { name: all, match: { path: /app/** }, upstream: app, auth: none }
+";
+
+/// What of that a test says itself.
+const USUAL: &str = "{ concurrent: 100, queue: 50, queue_timeout: 500ms }";
 
 /// An upstream that answers when it is told to, and how many requests it has got.
 struct Slow {
@@ -34,10 +48,7 @@ impl Slow {
             }
         })
         .await;
-        let config = leading_to(address).replace(
-            &format!("\"http://{address}\""),
-            &format!("{{ targets: ['http://{address}'], limits: {limits} }}"),
-        );
+        let config = YAML.replace("@APP@", &format!("http://{address}")).replace(USUAL, limits);
         Self { leave, got, gateway: run(&config).await }
     }
 
