@@ -317,7 +317,7 @@ routes: [{ match: { path: / }, security_headers: false, cors: false, rate_limit:
 
 #[test]
 fn what_a_later_version_brings_is_refused_by_name() {
-    for text in ["tracing: { sample: 1 }"] {
+    for text in ["tracing: { sample: 1 }", "shared_state: { url: redis://127.0.0.1:6379 }"] {
         let loaded = load(text);
         let codes: Vec<_> = loaded.diagnostics.iter().map(|fault| fault.code).collect();
         assert_eq!(codes, [codes::NOT_AVAILABLE], "{text}");
