@@ -29,6 +29,7 @@ pub(super) fn compile(file: &FileArgument, now: Timestamp) -> anyhow::Result<(Lo
     let circumstances = Circumstances {
         now,
         demonstration_allowed: variable("PORTCULLIS_DEMO").is_some_and(|value| value == "1"),
+        is_own: crate::gateway::own::is_own,
         ..Circumstances::default()
     };
     let compiled = compile::compile(&loaded, &circumstances);

@@ -38,7 +38,7 @@ use std::{
 };
 
 pub use serving::{AdminTerms, HttpsPort, Listen, LogTerms, Serving, StoreTerms};
-pub use tls::{TlsTerms, Validity};
+pub use tls::{ClientTerms, TlsTerms, Validity};
 pub use upstreams::reaches;
 
 use crate::{
@@ -55,7 +55,7 @@ use demonstration::Demonstration;
 use faults::Faults;
 
 /// What the compiler is told of the world, because it does not look itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Circumstances {
     /// The present, for what has expired.
     pub now: Timestamp,
@@ -63,6 +63,20 @@ pub struct Circumstances {
     pub demonstration_allowed: bool,
     /// The addresses of upstreams' names, in lower case, as far as they are known.
     pub addresses: BTreeMap<String, Vec<IpAddr>>,
+    /// Whether an address is this machine's own.
+    pub is_own: fn(IpAddr) -> bool,
+}
+
+impl Default for Circumstances {
+    /// Of a world of which nothing is known.
+    fn default() -> Self {
+        Self {
+            now: Timestamp::default(),
+            demonstration_allowed: false,
+            addresses: BTreeMap::new(),
+            is_own: |_| false,
+        }
+    }
 }
 
 /// What became of a file.

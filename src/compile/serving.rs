@@ -77,17 +77,6 @@ impl Listen {
     pub fn is_like(&self, other: &Self) -> bool {
         self.address == other.address && self.tls.is_some() == other.tls.is_some()
     }
-
-    /// Whether both are of the same terms, taken from the same compilation.
-    pub fn is_same(&self, other: &Self) -> bool {
-        let tls = match (&self.tls, &other.tls) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            (one, other) => one.is_none() && other.is_none(),
-        };
-        tls && self.address == other.address
-            && self.redirect == other.redirect
-            && self.announced == other.announced
-    }
 }
 
 /// The admin listener's terms.

@@ -1,6 +1,6 @@
 //! `server.listen[].tls`: certificates, their keys, and the authorities of clients' certificates.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use rustls::{
     ServerConfig,
@@ -11,6 +11,7 @@ use rustls::{
     },
     sign::CertifiedKey,
 };
+use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::{
     Input,
@@ -30,15 +31,14 @@ use crate::{
 };
 
 /// How long before its end a certificate is warned of.
-const SOON: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 60 * 60);
+const SOON: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// How a listener speaks TLS.
 pub struct TlsTerms {
     /// For each handshake, with HTTP/2 among the protocols and without.
     configs: [Arc<ServerConfig>; 2],
-    /// Whether clients are asked for a certificate, so that the name in the handshake must be that
-    /// of the request.
-    pub asks_clients: bool,
+    /// How clients' certificates are judged; absent where none is asked for.
+    pub clients: Option<ClientTerms>,
     /// The certificates, for the metrics and for warnings.
     pub certificates: Vec<Validity>,
 }
@@ -54,9 +54,40 @@ impl TlsTerms {
 impl fmt::Debug for TlsTerms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsTerms")
-            .field("asks_clients", &self.asks_clients)
+            .field("clients", &self.clients)
             .field("certificates", &self.certificates)
             .finish_non_exhaustive()
+    }
+}
+
+/// How clients' certificates are judged.
+#[derive(Clone)]
+pub struct ClientTerms {
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// Whether a client without one is not served.
+    pub required: bool,
+    /// The authorities as they are written down.
+    authorities: Arc<[u8]>,
+}
+
+impl ClientTerms {
+    /// Whether both judge alike.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.required == other.required && self.authorities == other.authorities
+    }
+
+    /// Whether a chain that was shown, the client's own certificate first, is good by these terms.
+    pub fn accept(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> bool {
+        let Some((own, others)) = chain.split_first() else { return false };
+        let seconds = u64::try_from(now.seconds()).unwrap_or_default();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        self.verifier.verify_client_cert(own, others, now).is_ok()
+    }
+}
+
+impl fmt::Debug for ClientTerms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientTerms").field("required", &self.required).finish_non_exhaustive()
     }
 }
 
@@ -106,12 +137,12 @@ pub(super) fn listeners(input: &Input<'_>, faults: &mut Faults) -> Vec<Listen> {
 }
 
 fn compile(input: &Input<'_>, tls: &Tls, at: Site<'_>, faults: &mut Faults) -> Option<TlsTerms> {
-    let verifier = match &tls.client_auth {
+    let clients = match &tls.client_auth {
         None => Some(None),
-        Some(auth) => verifier(input, auth, at.key("client_auth"), faults).map(Some),
+        Some(auth) => clients(input, auth, at.key("client_auth"), faults).map(Some),
     };
     let certificates = shown(input, tls, at.key("certificates"), faults);
-    let (verifier, (certificates, validities)) = (verifier?, certificates?);
+    let (clients, (certificates, validities)) = (clients?, certificates?);
     let versions = &[&rustls::version::TLS13, &rustls::version::TLS12];
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(versions)
@@ -119,14 +150,13 @@ fn compile(input: &Input<'_>, tls: &Tls, at: Site<'_>, faults: &mut Faults) -> O
             faults.fault(codes::UNUSABLE_CERTIFICATE, at, error.to_string());
         })
         .ok()?;
-    let asks_clients = verifier.is_some();
-    let builder = match verifier {
-        Some(verifier) => builder.with_client_cert_verifier(verifier),
+    let builder = match &clients {
+        Some(clients) => builder.with_client_cert_verifier(clients.verifier.clone()),
         None => builder.with_no_client_auth(),
     };
     let mut config = builder.with_cert_resolver(Arc::new(certificates));
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    if asks_clients {
+    if clients.is_some() {
         // A resumed session would not be checked against the authorities again.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
@@ -134,15 +164,16 @@ fn compile(input: &Input<'_>, tls: &Tls, at: Site<'_>, faults: &mut Faults) -> O
     let mut with = config.clone();
     with.alpn_protocols.insert(0, b"h2".to_vec());
     let configs = [Arc::new(with), Arc::new(config)];
-    Some(TlsTerms { configs, asks_clients, certificates: validities })
+    Some(TlsTerms { configs, clients, certificates: validities })
 }
 
-fn verifier(
+fn clients(
     input: &Input<'_>,
     auth: &ClientAuth,
     at: Site<'_>,
     faults: &mut Faults,
-) -> Option<Arc<dyn ClientCertVerifier>> {
+) -> Option<ClientTerms> {
+    let authorities = Arc::from(input.file(&auth.ca)?);
     let (roots, _) = certificates::authorities(input, &auth.ca, at.key("ca"), faults)?;
     let provider = Arc::new(ring::default_provider());
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -151,7 +182,11 @@ fn verifier(
         ClientAuthMode::Required => builder,
     };
     match builder.build() {
-        Ok(verifier) => Some(verifier),
+        Ok(verifier) => Some(ClientTerms {
+            verifier,
+            required: auth.mode == ClientAuthMode::Required,
+            authorities,
+        }),
         Err(error) => {
             let why = format!("clients' certificates cannot be checked: {error}");
             faults

@@ -215,7 +215,8 @@ impl Upstreams<'_> {
     ) -> Option<Target> {
         let addresses = self.addresses(url);
         for (listener, whose) in &self.listeners {
-            if addresses.iter().any(|address| reaches(*listener, *address)) {
+            let is_own = self.input.circumstances.is_own;
+            if addresses.iter().any(|address| reaches(*listener, *address, is_own)) {
                 faults
                     .fault(
                         codes::OWN_LISTENER,
@@ -359,28 +360,34 @@ fn listeners(config: &Config) -> Vec<(SocketAddr, &'static str)> {
     proxy.chain([(config.admin.listen.0, "admin")]).collect()
 }
 
-/// Whether who connects to `address` reaches this listener, as far as the file can tell.
-pub fn reaches(listener: SocketAddr, address: SocketAddr) -> bool {
+/// Whether who connects to `address` reaches this listener, as far as that can be told.
+pub fn reaches(listener: SocketAddr, address: SocketAddr, is_own: fn(IpAddr) -> bool) -> bool {
     let (here, there) = (canonical(listener.ip()), canonical(address.ip()));
     listener.port() != 0
         && listener.port() == address.port()
         && (here == there
-            || (here.is_unspecified() && there.is_loopback())
+            || (here.is_unspecified() && (there.is_loopback() || is_own(there)))
             || there.is_unspecified())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     #[test]
-    fn a_listener_on_every_address_is_reached_by_loopback() {
+    fn a_listener_on_every_address_is_reached_by_loopback_and_by_those_of_the_machine() {
         let reaches = |listener: &str, address: &str| {
-            super::reaches(listener.parse().unwrap(), address.parse().unwrap())
+            let is_own = |address: IpAddr| address == IpAddr::from([192, 0, 2, 7]);
+            super::reaches(listener.parse().unwrap(), address.parse().unwrap(), is_own)
         };
         assert!(reaches("0.0.0.0:8080", "127.0.0.1:8080"));
         assert!(reaches("[::]:8080", "127.0.0.1:8080"));
         assert!(reaches("127.0.0.1:8080", "0.0.0.0:8080"));
         assert!(!reaches("0.0.0.0:8080", "127.0.0.1:8081"));
         assert!(!reaches("0.0.0.0:8080", "10.0.0.1:8080"));
+        assert!(reaches("0.0.0.0:8080", "192.0.2.7:8080"));
+        assert!(!reaches("0.0.0.0:8080", "192.0.2.7:8081"));
+        assert!(!reaches("127.0.0.1:8080", "192.0.2.7:8080"));
         assert!(!reaches("127.0.0.1:0", "127.0.0.1:9000"));
     }
 }

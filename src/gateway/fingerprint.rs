@@ -31,6 +31,12 @@ impl Fingerprint {
         Self::take(self.files())
     }
 
+    /// Of these files alone, if it knows them all.
+    pub fn of(&self, files: &[PathBuf]) -> Option<Self> {
+        let known = |file: &PathBuf| self.0.iter().find(|(known, _)| known == file).cloned();
+        files.iter().map(known).collect::<Option<_>>().map(Self)
+    }
+
     /// The files.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         self.0.iter().map(|(file, _)| file)
@@ -38,6 +44,10 @@ impl Fingerprint {
 }
 
 fn digest(file: &Path) -> std::io::Result<Vec<u8>> {
+    // Opening a pipe would wait for a writer.
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    }
     let mut context = Context::new(&SHA256);
     let mut content = File::open(file)?.take(MOST);
     let mut buffer = vec![0; 64 << 10];
@@ -63,5 +73,17 @@ mod tests {
         assert_eq!(before, before.again());
         std::fs::remove_file(&file).unwrap();
         assert_ne!(before, before.again());
+    }
+
+    #[test]
+    fn a_part_of_it_is_known_only_if_all_of_that_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ["a", "b", "c"].map(|name| folder.path().join(name));
+        let [a, b, c] = &files;
+        std::fs::write(a, "one").unwrap();
+        let whole = Fingerprint::take([a, b]);
+        assert_eq!(whole.of(std::slice::from_ref(b)), Some(Fingerprint::take([b])));
+        assert_eq!(whole.of(&files), None);
+        assert!(whole.of(std::slice::from_ref(c)).is_none());
     }
 }

@@ -5,6 +5,7 @@ mod fingerprint;
 pub mod health;
 mod load;
 pub mod names;
+pub mod own;
 pub mod reload;
 mod request_id;
 mod snapshot;
@@ -91,7 +92,7 @@ impl Gateway {
     /// # Errors
     /// The file cannot be read, or has faults.
     pub fn load(file: &std::path::Path, metrics: &Arc<Metrics>) -> Result<Loaded, Unloadable> {
-        load::load(file, metrics, None)
+        load::load(file, metrics, None).map_err(|refused| refused.why)
     }
 
     /// A gateway that begins with this configuration, within the runtime that serves.

@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use super::{Gateway, Loaded, certificates, fingerprint::Fingerprint, load, seconds};
+use super::{
+    Gateway, Loaded, certificates,
+    fingerprint::Fingerprint,
+    load::{self, Refused},
+    seconds,
+};
 use crate::{
     compile::{Listen, Serving},
     config::diagnostic::Diagnostic,
@@ -77,10 +82,12 @@ impl Gateway {
                 self.probe_targets();
                 Ok(reloaded)
             }
-            Ok(Err(unloadable)) => Err(self.keep(unloadable.into_diagnostics(), trigger)),
+            Ok(Err(Refused { why, fingerprint })) => {
+                Err(self.keep(why.into_diagnostics(), fingerprint, trigger))
+            }
             Err(_) => {
                 let fault = Diagnostic::of_file("internal", "the file could not be compiled");
-                Err(self.keep(vec![fault], trigger))
+                Err(self.keep(vec![fault], self.look(), trigger))
             }
         }
     }
@@ -110,11 +117,15 @@ impl Gateway {
         Reloaded { generation, warnings, restart }
     }
 
-    fn keep(&self, diagnostics: Vec<Diagnostic>, trigger: Trigger) -> Failed {
+    fn keep(
+        &self,
+        diagnostics: Vec<Diagnostic>,
+        fingerprint: Fingerprint,
+        trigger: Trigger,
+    ) -> Failed {
         self.metrics.reload_failed();
         let now = SystemTime::now().into();
-        let looked_at = self.look();
-        *self.seen.lock() = looked_at;
+        *self.seen.lock() = fingerprint;
         let faults = diagnostics.iter().filter(|one| one.is_error()).count();
         self.last.lock().refused = Some((now, faults));
         tracing::error!(

@@ -30,8 +30,11 @@ pub async fn watch(gateway: Arc<Gateway>, mut hangups: mpsc::Receiver<()>) {
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        folders.follow(&gateway.watched());
+        // What happened in a folder before it was watched nobody reports.
+        let is_new = folders.follow(&gateway.watched());
         tokio::select! {
+            biased;
+            () = std::future::ready(()), if is_new => {}
             Some(()) = hangups.recv() => {
                 // Its faults are in the log.
                 let _ = gateway.reload(Trigger::Signal).await;
@@ -91,28 +94,37 @@ impl Folders {
         Self { watcher: watcher.ok(), watched: BTreeSet::new() }
     }
 
-    /// Watches the folders of these files, and those of the files that they stand for.
-    fn follow(&mut self, files: &Fingerprint) {
-        let Some(watcher) = &mut self.watcher else { return };
+    /// Watches the folders of these files, and those of the files that they stand for. Whether there
+    /// are some that were not watched.
+    fn follow(&mut self, files: &Fingerprint) -> bool {
+        let Some(watcher) = &mut self.watcher else { return false };
         let wanted: BTreeSet<PathBuf> = files.files().flat_map(|file| folders(file)).collect();
         for folder in self.watched.difference(&wanted) {
             // It may be gone.
             let _ = watcher.unwatch(folder);
         }
-        self.watched = wanted
+        let watched: BTreeSet<PathBuf> = wanted
             .into_iter()
             .filter(|folder| {
                 self.watched.contains(folder)
                     || watcher.watch(folder, RecursiveMode::NonRecursive).is_ok()
             })
             .collect();
+        let is_new = !watched.is_subset(&self.watched);
+        self.watched = watched;
+        is_new
     }
 }
 
+/// The folder of a file and that of the file that it stands for; for a folder that is not there yet the
+/// one in which it will be.
 fn folders(file: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let parent = |file: &Path| {
-        let parent = file.parent()?;
-        Some(if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() })
+        let named = |folder: &Path| match folder.as_os_str().is_empty() {
+            true => PathBuf::from("."),
+            false => folder.to_owned(),
+        };
+        file.ancestors().skip(1).map(named).find(|folder| folder.is_dir())
     };
     let real = std::fs::canonicalize(file).ok().and_then(|file| parent(&file));
     parent(file).into_iter().chain(real)

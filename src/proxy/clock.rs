@@ -22,6 +22,8 @@ pub(super) enum Phase {
     Header,
     /// The request's body.
     Body,
+    /// A place at the upstream. What the client sends meanwhile is put aside.
+    Place,
     /// The head of the upstream's response.
     Response,
     /// The rest of the upstream's response.
@@ -41,6 +43,15 @@ pub(super) enum Overdue {
     Revoked,
 }
 
+/// How long a client let the gateway wait for the body of its request, which is not there to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Dawdling {
+    /// In all.
+    pub whole: Duration,
+    /// Since its last bytes.
+    pub silence: Duration,
+}
+
 /// The clock of a connection.
 #[derive(Debug)]
 pub(super) struct Clock(Mutex<State>);
@@ -56,6 +67,8 @@ struct State {
     write_limit: Duration,
     /// Since when nothing has moved.
     since: Option<Instant>,
+    /// For how long it was waited within the phase until something moved.
+    waited: Duration,
     /// Since when the client takes no bytes.
     blocked_since: Option<Instant>,
     overdue: Option<Overdue>,
@@ -87,6 +100,7 @@ impl Clock {
             header_limit: header,
             write_limit: idle,
             since: None,
+            waited: Duration::ZERO,
             blocked_since: None,
             overdue: None,
             unread: false,
@@ -121,9 +135,27 @@ impl Clock {
         self.0.lock().whole = whole;
     }
 
-    /// Whether what the client sends now is of its next request.
-    pub(super) fn is_whole(&self) -> bool {
-        self.0.lock().whole
+    /// Whether what the client sends now is put aside: it is of its next request, or what it is for
+    /// is not known yet.
+    pub(super) fn puts_aside(&self) -> bool {
+        let state = self.0.lock();
+        state.whole || state.phase == Phase::Place
+    }
+
+    /// Whether a client that sends no more has gone away, even if something of it was put aside.
+    pub(super) fn ends_with_client(&self) -> bool {
+        self.0.lock().phase == Phase::Place
+    }
+
+    /// How long the client has let the gateway wait for a body that is not there to its end.
+    pub fn dawdling(&self, now: Instant) -> Dawdling {
+        let state = self.0.lock();
+        if state.whole || state.phase != Phase::Body {
+            return Dawdling::default();
+        }
+        let silence =
+            state.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        Dawdling { whole: state.waited + silence, silence }
     }
 
     /// A stream begins, which may be cut; a WebSocket, or one of events.
@@ -178,7 +210,11 @@ impl Clock {
                 state.since = Some(now());
             }
             Phase::Header => {}
-            Phase::Body | Phase::Relay | Phase::Response => state.since = None,
+            Phase::Body | Phase::Place | Phase::Relay | Phase::Response => {
+                if let Some(since) = state.since.take() {
+                    state.waited += now().saturating_duration_since(since);
+                }
+            }
         }
         phase
     }
@@ -205,7 +241,7 @@ impl Clock {
         let until = *state.since.get_or_insert(now) + state.limit;
         let whose = match state.phase {
             Phase::Body | Phase::Header | Phase::Idle => Overdue::Client,
-            Phase::Relay | Phase::Response => Overdue::Upstream,
+            Phase::Place | Phase::Relay | Phase::Response => Overdue::Upstream,
         };
         state.judge(now, until, whose)
     }
@@ -235,6 +271,7 @@ impl State {
         self.phase = phase;
         self.limit = limit;
         self.since = None;
+        self.waited = Duration::ZERO;
     }
 
     /// Who waits is woken when the stream is cut.
@@ -292,6 +329,25 @@ mod tests {
         clock.received(|| after(start, 59));
         assert!(clock.waiting(after(start, 100), Waker::noop()).is_ok());
         assert_eq!(clock.waiting(after(start, 160), Waker::noop()), Err(Overdue::Client));
+    }
+
+    #[test]
+    fn a_client_dawdles_for_as_long_as_its_body_is_waited_for() {
+        let clock = Clock::new(IDLE, HEADER);
+        let start = Instant::now();
+        let dawdling = |whole, silence| Dawdling {
+            whole: Duration::from_secs(whole),
+            silence: Duration::from_secs(silence),
+        };
+        clock.enter(Phase::Body, IDLE);
+        assert_eq!(clock.dawdling(start), dawdling(0, 0), "nobody has waited yet");
+        assert!(clock.waiting(start, Waker::noop()).is_ok());
+        clock.received(|| after(start, 5));
+        assert_eq!(clock.dawdling(after(start, 9)), dawdling(5, 0), "the upstream is waited for");
+        assert!(clock.waiting(after(start, 10), Waker::noop()).is_ok());
+        assert_eq!(clock.dawdling(after(start, 12)), dawdling(7, 2));
+        clock.whole(true);
+        assert_eq!(clock.dawdling(after(start, 12)), dawdling(0, 0));
     }
 
     #[test]

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use pingora::{
     apps::HttpServerApp as _,
-    protocols::{Stream, http::ServerSession, tls::TlsRef},
+    protocols::{Stream, http::ServerSession},
     proxy::{HttpProxy, Session},
     server::ShutdownWatch,
 };
 
-use super::{Phases, clock::Clock, guarded::Guarded, tls};
-use crate::{gateway::Gateway, policy::authn::ClientCertificate};
+use super::{Phases, clock::Clock, guarded::Guarded, handshake::Handshake};
+use crate::gateway::{Gateway, Snapshot};
 
 /// The time that keep-alive may last, as far as pingora is concerned: the connection's own clock
 /// judges it.
@@ -55,22 +55,10 @@ pub(super) struct Entrance {
     pub https: Option<u16>,
 }
 
-/// What a connection's handshake was.
-#[derive(Debug)]
-pub(super) struct Handshake {
-    /// Whether the client was asked for a certificate.
-    pub asks_client: bool,
-    /// The name that the client asked for.
-    pub asked: Option<Box<str>>,
-    /// The certificate that it showed.
-    pub certificate: Option<Arc<ClientCertificate>>,
-}
-
-impl Handshake {
-    /// What is known of it once it is over.
-    pub fn of(stream: &Stream, asks_client: bool) -> Self {
-        let asked = stream.get_ssl().and_then(TlsRef::server_name).map(Box::from);
-        Self { asks_client, asked, certificate: tls::shown(stream) }
+impl Entrance {
+    /// Whether its terms are others by now, so that the connection should end.
+    pub fn is_outdated(&self, now: &Snapshot) -> bool {
+        self.handshake.as_ref().is_some_and(|handshake| handshake.is_outdated(now))
     }
 }
 

@@ -16,8 +16,9 @@ use tokio::sync::mpsc;
 
 use super::{
     Phases, announcement,
-    connection::{self, Entrance, Handshake},
+    connection::{self, Entrance},
     crowd::{Crowd, Full, Seat},
+    handshake::Handshake,
     http2,
     opening::{self, Protocol},
     tls,
@@ -36,7 +37,7 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 /// A listener and what it hands its connections to.
 pub(super) struct Door {
     pub listener: Listener,
-    pub place: Place,
+    pub place: Arc<Place>,
     /// Whether clients may speak HTTP/2.
     pub http2: bool,
     pub counts: Counts,
@@ -87,6 +88,7 @@ impl Door {
         }
         let visit = Visit {
             announced: listen.announced && is_trusted(peer, server),
+            place: self.place.clone(),
             tls: listen.tls.clone(),
             http2: self.http2,
             https: listen.redirect.and_then(|port| self.place.port(port, &self.gateway)),
@@ -113,6 +115,7 @@ impl Door {
 struct Visit {
     /// Whether the other end says first whom it speaks for.
     announced: bool,
+    place: Arc<Place>,
     tls: Option<Arc<TlsTerms>>,
     http2: bool,
     https: Option<u16>,
@@ -133,7 +136,9 @@ impl Visit {
         if self.announced && self.hear(&mut stream, limit).await.is_none() {
             return;
         }
-        let Self { tls, http2, https, proxy, gateway, mut stop, seat, _open, _alive, .. } = self;
+        let Self {
+            place, tls, http2, https, proxy, gateway, mut stop, seat, _open, _alive, ..
+        } = self;
         let mut entrance = Entrance { https, handshake: None };
         let (stream, protocol): (pingora::protocols::Stream, _) = match tls {
             None => {
@@ -147,7 +152,7 @@ impl Visit {
             Some(terms) => {
                 let secured = tls::accept(stream, terms.config(http2), limit, &mut stop).await;
                 let Some(stream) = secured else { return };
-                entrance.handshake = Some(Arc::new(Handshake::of(&stream, terms.asks_clients)));
+                entrance.handshake = Some(Arc::new(Handshake::of(&stream, &terms, place)));
                 let is_second = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
                 (stream, if is_second { Protocol::Http2 } else { Protocol::Http1 })
             }
@@ -207,29 +212,43 @@ fn peer(stream: &Stream) -> Option<SocketAddr> {
 }
 
 /// Which listener it is.
+#[derive(Debug)]
 pub(super) struct Place {
     /// As the socket was made.
     begun: Listen,
-    /// As a configuration last had it.
-    last: ArcSwap<Listen>,
+    last: ArcSwap<Last>,
+}
+
+/// A listener as a configuration last had it.
+#[derive(Debug)]
+struct Last {
+    /// The latest configuration that was looked at.
+    generation: u64,
+    listen: Arc<Listen>,
 }
 
 impl Place {
     pub fn new(begun: Listen) -> Self {
-        Self { last: ArcSwap::from_pointee(begun.clone()), begun }
+        let listen = Arc::new(begun.clone());
+        Self { last: ArcSwap::from_pointee(Last { generation: 0, listen }), begun }
     }
 
-    /// The terms of a connection that begins now: those of the live configuration. Where it has no such
-    /// listener any more, which waits for a restart, the last that there were: what was withdrawn
-    /// since the start stays withdrawn.
-    fn listen(&self, live: &Snapshot) -> Arc<Listen> {
-        let now = live.serving().listen.iter().find(|now| now.is_like(&self.begun));
-        if let Some(now) = now
-            && !self.last.load().is_same(now)
-        {
-            self.last.store(Arc::new(now.clone()));
+    /// Its terms now: those of the live configuration. Where it has no such listener any more, which
+    /// waits for a restart, the last that there were: what was withdrawn since the start stays
+    /// withdrawn. So it does for a request that began before it was.
+    pub fn listen(&self, live: &Snapshot) -> Arc<Listen> {
+        let generation = live.generation();
+        let last = self.last.load();
+        if last.generation >= generation {
+            return last.listen.clone();
         }
-        self.last.load_full()
+        let now = live.serving().listen.iter().find(|now| now.is_like(&self.begun));
+        let listen = now.map_or_else(|| last.listen.clone(), |now| Arc::new(now.clone()));
+        drop(last);
+        let next = Arc::new(Last { generation, listen });
+        self.last
+            .rcu(|last| if last.generation < generation { next.clone() } else { last.clone() });
+        self.last.load().listen.clone()
     }
 
     fn port(&self, port: HttpsPort, gateway: &Gateway) -> Option<u16> {

@@ -66,7 +66,7 @@ pub(super) struct Exchange {
     pub reason: &'static str,
     /// Bytes of the body that may still come.
     pub body_left: u64,
-    /// Time spent waiting for the client or the upstream.
+    /// Time spent waiting for the client, or for a place at the upstream, before it left.
     pub waited: Duration,
     /// How far it has come.
     pub stage: Stage,

@@ -10,7 +10,6 @@ use super::{
     guarded::Guarded,
     http2, redirect,
     reply::Connection,
-    tls,
 };
 use crate::{
     gateway::RequestId,
@@ -38,16 +37,13 @@ pub(super) fn read(session: &mut Session, exchange: &mut Exchange) -> Result<(),
     let peer = session.client_addr().and_then(|address| address.as_inet());
     exchange.peer = peer.map(|peer| canonical(peer.ip()));
     exchange.client = exchange.peer;
-    exchange.port = session
-        .server_addr()
-        .and_then(|address| address.as_inet())
-        .map_or(0, |address| address.port());
+    let local = session.server_addr().and_then(|address| address.as_inet()).copied();
+    exchange.port = local.map_or(0, |local| local.port());
     let entrance = connection::line(session, |line| line.entrance.clone()).unwrap_or_default();
     exchange.https = entrance.https;
     let handshake = entrance.handshake;
-    if let Some(handshake) = &handshake {
+    if handshake.is_some() {
         exchange.scheme = Scheme::Https;
-        exchange.certificate.clone_from(&handshake.certificate);
     }
     let head = if session.req_header().version == Version::HTTP_2 {
         http2::join_cookies(session.req_header_mut());
@@ -60,10 +56,10 @@ pub(super) fn read(session: &mut Session, exchange: &mut Exchange) -> Result<(),
         let raw = session.as_downstream().to_h1_raw();
         ReadHead::keep(&raw, &framing::read(&raw, exchange.snapshot.limits())?)
     };
-    if let Some(handshake) = handshake.filter(|handshake| handshake.asks_client)
-        && !tls::is_for(head.host(), handshake.asked.as_deref())
-    {
-        return Err(Denial::Misdirected);
+    if let Some(handshake) = handshake {
+        let local = local.map(|local| local.ip());
+        let (now, host) = (exchange.time, head.host());
+        exchange.certificate = handshake.judge(&exchange.snapshot, now, host, local)?;
     }
     exchange.head = Some(head);
     Ok(())

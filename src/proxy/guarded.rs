@@ -107,7 +107,11 @@ impl Guarded {
                     self.ahead.extend_from_slice(buffer.filled());
                 }
                 // It has sent all it will, not gone away.
-                Poll::Ready(Ok(())) if !self.ahead.is_empty() => return Poll::Pending,
+                Poll::Ready(Ok(()))
+                    if !self.ahead.is_empty() && !self.line.clock.ends_with_client() =>
+                {
+                    return Poll::Pending;
+                }
                 pending_or_ended => return pending_or_ended,
             }
         }
@@ -217,7 +221,7 @@ impl AsyncRead for Guarded {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        let read = if this.line.clock.is_whole() {
+        let read = if this.line.clock.puts_aside() {
             this.look_ahead(context)
         } else {
             this.take(context, buffer)
@@ -238,7 +242,7 @@ impl AsyncRead for Guarded {
                     match this.line.clock.received(Instant::now) {
                         Phase::Idle => this.request_line.begin(bytes),
                         Phase::Header => this.request_line.go_on(bytes),
-                        Phase::Body | Phase::Relay | Phase::Response => {}
+                        Phase::Body | Phase::Place | Phase::Relay | Phase::Response => {}
                     }
                 }
                 Poll::Ready(outcome)

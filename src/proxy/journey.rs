@@ -1,6 +1,6 @@
 //! A request's way through the targets of its upstream: where it goes first, and where then.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use pingora::{Error, ErrorSource, ErrorType, RetryType, proxy::Session};
 
@@ -26,6 +26,15 @@ fn is_unprocessed(error: &Error) -> bool {
     *error.esource() == ErrorSource::Upstream
         && *error.etype() == ErrorType::H2Error
         && matches!(error.retry, RetryType::Decided(true))
+}
+
+/// Why a request has no place at its upstream.
+#[derive(Debug)]
+pub(super) enum NoPlace {
+    /// There is none, and none became free in time.
+    Full,
+    /// The client left before.
+    Left(Option<Box<Error>>),
 }
 
 /// Where a request is, and where it was.
@@ -86,8 +95,8 @@ impl Exchange {
     /// Takes a place at the upstream, if that gives them out.
     ///
     /// # Errors
-    /// It has no more, and the request did not get one in time.
-    pub async fn enter_upstream(&mut self) -> Result<(), Full> {
+    /// It has no more, and the request did not get one in time; or the client did not wait for it.
+    pub async fn enter_upstream(&mut self, session: &mut Session) -> Result<(), NoPlace> {
         let Some(admitted) = self.leave().filter(|one| one.journey.pool.is_none()) else {
             return Ok(());
         };
@@ -95,13 +104,36 @@ impl Exchange {
         let Some(pool) = upstream.and_then(|upstream| self.snapshot.pool(upstream)).cloned() else {
             return Ok(());
         };
-        let place = pool.enter().await?;
+        let place = self.find_place(&pool, session).await?;
         pool.begin();
         if let Some(admitted) = self.on_its_way() {
             admitted.journey.place = place;
             admitted.journey.pool = Some(pool);
         }
         Ok(())
+    }
+
+    async fn find_place(
+        &mut self,
+        pool: &Pool,
+        session: &mut Session,
+    ) -> Result<Option<Place>, NoPlace> {
+        if pool.upstream().bounds.is_none() {
+            return Ok(None);
+        }
+        self.wait_for_place();
+        let began = Instant::now();
+        let found = tokio::select! {
+            biased;
+            place = pool.enter() => place.map_err(|Full| NoPlace::Full),
+            // With nothing to be read it ends with the connection, or the stream.
+            ended = session.as_downstream_mut().read_body_or_idle(true) => {
+                Err(NoPlace::Left(ended.err()))
+            }
+        };
+        self.waited += began.elapsed();
+        self.has_place();
+        found
     }
 
     /// The address that the request goes to now. Nothing if no target takes it.
@@ -178,6 +210,9 @@ impl Exchange {
         }
         if self.was_given_up() {
             return true;
+        }
+        if self.is_clients_doing() {
+            return false;
         }
         // A kept connection may have been closed just as the request went out. Once: what ends one
         // connection after the other is the request.

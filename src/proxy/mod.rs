@@ -16,6 +16,7 @@ mod frames;
 pub(crate) mod framing;
 mod guarded;
 pub mod handover;
+mod handshake;
 mod http2;
 mod journey;
 mod lease;
@@ -49,12 +50,13 @@ use pingora::{
 };
 
 use crate::{
-    gateway::{Gateway, health},
+    gateway::{Gateway, Snapshot, health},
     policy::{Denial, Verdict, upstream::Service},
 };
 use clock::Phase;
 use errors::Failure;
 use exchange::Exchange;
+use journey::NoPlace;
 use reply::Connection;
 
 /// Log targets of the libraries beneath that write a line per failed request.
@@ -73,9 +75,13 @@ impl Phases {
     }
 
     /// While the gateway drains, every answer is the last on its connection, and says so: a client
-    /// that sent another request would see the connection close under it.
-    fn part(&self, session: &mut Session) {
-        if self.gateway.readiness().phase() == health::Phase::Draining {
+    /// that sent another request would see the connection close under it. And on a connection whose
+    /// terms are others by now.
+    fn part(&self, session: &mut Session, now: &Snapshot) {
+        let is_outdated = |line: &connection::Line| line.entrance.is_outdated(now);
+        if self.gateway.readiness().phase() == health::Phase::Draining
+            || connection::line(session, is_outdated) == Some(true)
+        {
             session.set_keepalive(None);
         }
     }
@@ -152,7 +158,7 @@ impl ProxyHttp for Phases {
         // HTTP/1.0 knows no interim answers (RFC 9110, section 15.2).
         let is_old = session.req_header().version == Version::HTTP_10;
         session.set_ignore_info_resp(is_old);
-        self.part(session);
+        self.part(session, &exchange.snapshot);
         exchange.wait(Phase::Body, exchange.snapshot.limits().idle_timeout);
         self.judge(session, exchange).await
     }
@@ -162,7 +168,10 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         exchange: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
-        if exchange.enter_upstream().await.is_err() {
+        if let Err(none) = exchange.enter_upstream(session).await {
+            if let NoPlace::Left(Some(error)) = none {
+                return Err(error.into_down());
+            }
             if let Some(admitted) = exchange.on_its_way() {
                 admitted.failed = Some(Denial::Overloaded);
             }
@@ -267,7 +276,7 @@ impl ProxyHttp for Phases {
         if session.req_header().version == Version::HTTP_10 {
             onward::unchunk(session, header);
         }
-        self.part(session);
+        self.part(session, &exchange.snapshot);
         onward::response(header, &exchange.response)
     }
 
@@ -295,6 +304,9 @@ impl ProxyHttp for Phases {
         error.set_retry(again);
         // An answer that was given up has been counted as what it was.
         if exchange.was_given_up() {
+            return error;
+        }
+        if settle::is_clients_doing(exchange, &error) {
             return error;
         }
         // A kept connection that had been closed says nothing of the target.

@@ -10,7 +10,7 @@ use pingora::{
 };
 
 use super::{
-    clock::Phase,
+    clock::{Dawdling, Phase},
     errors,
     exchange::{Admitted, Exchange, ReadHead, Stage},
     framing::Body,
@@ -22,6 +22,17 @@ use crate::{
     observe::metrics::Outcome,
     policy::{Denial, grpc, rules::StreamTerms, upstream::Protocol},
 };
+
+/// A client that let its target wait for the body longer than this in all, and then has not sent it to its
+/// end, may be why the target gave up.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// One that was silent for longer than this when the target gave up is told so.
+const SILENCE: Duration = Duration::from_millis(250);
+
+/// How long a place at an upstream may be waited for as far as the clock goes: the upstream's own
+/// bounds say how long.
+const UNTIMED: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Exchange {
     /// Waits for something else from now on.
@@ -48,6 +59,38 @@ impl Exchange {
     /// Whether somebody took too long.
     pub fn is_overdue(&self) -> bool {
         self.clock.as_ref().is_some_and(|clock| clock.overdue().is_some())
+    }
+
+    /// Whether what the upstream does now may be owed to the client, who let it wait for the body: many
+    /// servers close a connection on which a request does not get on. A target that can be blamed for
+    /// that could be had left out by anybody.
+    pub fn is_clients_doing(&self) -> bool {
+        self.dawdling().whole > PATIENCE
+    }
+
+    /// Whether the client has been silent for too long to be told anything else.
+    pub fn is_client_silent(&self) -> bool {
+        self.dawdling().silence > SILENCE
+    }
+
+    fn dawdling(&self) -> Dawdling {
+        let clock = self.clock.as_ref();
+        clock.map_or(Dawdling::default(), |clock| clock.dawdling(Instant::now()))
+    }
+
+    /// Waits for a place at the upstream: nobody waits for the client now.
+    pub fn wait_for_place(&self) {
+        self.wait(Phase::Place, UNTIMED);
+    }
+
+    /// Has its place: the body is waited for again.
+    pub fn has_place(&self) {
+        let calls = self.leave().and_then(Admitted::forwarding).filter(|_| self.call);
+        let limit = match calls {
+            Some(forwarding) => forwarding.streams.idle,
+            None => self.snapshot.limits().idle_timeout,
+        };
+        self.wait(Phase::Body, limit);
     }
 
     /// What the client sends after its header.

@@ -62,7 +62,7 @@ pub async fn serve(
     let crowd = Arc::new(Crowd::default());
     for (bound, begun) in sockets.into_iter().zip(listen) {
         let door = Door {
-            place: Place::new(begun),
+            place: Arc::new(Place::new(begun)),
             http2,
             listener: tokio::net::TcpListener::from_std(bound.socket)?.into(),
             counts: Counts::new(gateway.metrics(), &bound.address.to_string()),

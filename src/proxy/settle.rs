@@ -48,6 +48,22 @@ pub(super) fn refused(exchange: &Exchange, denial: &Denial) {
     exchange.snapshot.route_metrics(None).decided(Outcome::Denied, denial.reason());
 }
 
+/// Whether the client is why an attempt came to nothing: it let the target wait for a body that it then
+/// did not get. The client is told so, and the target is not to blame.
+pub(super) fn is_clients_doing(exchange: &mut Exchange, error: &Error) -> bool {
+    let unanswered = exchange.leave().is_some_and(|admitted| admitted.status.is_none());
+    let of_upstream = *error.esource() == pingora::ErrorSource::Upstream;
+    if !unanswered || !of_upstream || !exchange.is_clients_doing() {
+        return false;
+    }
+    if exchange.is_client_silent()
+        && let Some(admitted) = exchange.on_its_way()
+    {
+        admitted.failed = Some(Denial::RequestTimeout);
+    }
+    true
+}
+
 /// Counts an attempt at an upstream that came to nothing; whether it was the upstream's fault.
 pub(super) fn unanswered(exchange: &Exchange, target: usize, error: &Error) -> bool {
     let Some(admitted) = exchange.leave() else { return false };
@@ -128,12 +144,13 @@ pub(super) fn finished(gateway: &Gateway, session: &Session, exchange: &Exchange
     );
 }
 
-/// What a request took on our side: until it went upstream, or all but the waiting.
+/// What a request took on our side: until it went upstream or to its end, but for the waiting.
 fn overhead(exchange: &Exchange, took: Duration) -> Duration {
-    match exchange.leave().and_then(|admitted| admitted.left) {
+    let ours = match exchange.leave().and_then(|admitted| admitted.left) {
         Some(left) => left.saturating_duration_since(exchange.arrived),
-        None => took.saturating_sub(exchange.waited),
-    }
+        None => took,
+    };
+    ours.saturating_sub(exchange.waited)
 }
 
 fn whither(admitted: &Admitted) -> Option<(&str, &str)> {

@@ -10,7 +10,7 @@ use pingora::{
 use rustls::ServerConfig;
 
 use super::opening::stopped;
-use crate::policy::authn::ClientCertificate;
+use crate::{model::canonical, policy::authn::ClientCertificate};
 
 /// How much longer a handshake may take, or whatever comes before it, once the gateway has been told
 /// to stop.
@@ -51,8 +51,8 @@ pub(super) fn shown(stream: &Stream) -> Option<Arc<ClientCertificate>> {
 }
 
 /// Whether a request for this host belongs on a connection whose handshake named `asked`. Who asks
-/// for an address names nobody (RFC 6066, section 3).
-pub(super) fn is_for(host: &str, asked: Option<&str>) -> bool {
+/// for an address names nobody (RFC 6066, section 3), and can mean the one that it reached.
+pub(super) fn is_for(host: &str, asked: Option<&str>, local: Option<IpAddr>) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -60,7 +60,10 @@ pub(super) fn is_for(host: &str, asked: Option<&str>) -> bool {
     let bare = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     match asked {
         Some(asked) => bare(asked) == bare(name),
-        None => name.parse::<IpAddr>().is_ok(),
+        None => {
+            let address = name.parse().ok().map(canonical);
+            address.is_some() && address == local.map(canonical)
+        }
     }
 }
 
@@ -71,13 +74,23 @@ mod tests {
     #[test]
     fn a_request_belongs_to_the_name_of_its_handshake() {
         for host in ["api.example", "API.example:8443", "api.example."] {
-            assert!(is_for(host, Some("api.example")), "{host}");
+            assert!(is_for(host, Some("api.example"), None), "{host}");
         }
         for host in ["other.example", "api.example.evil", "", "127.0.0.1"] {
-            assert!(!is_for(host, Some("api.example")), "{host}");
+            assert!(!is_for(host, Some("api.example"), None), "{host}");
         }
-        assert!(is_for("127.0.0.1:8443", None));
-        assert!(is_for("[::1]:8443", None));
-        assert!(!is_for("api.example", None));
+    }
+
+    #[test]
+    fn who_names_nobody_can_mean_the_address_that_it_reached_and_no_other() {
+        let at = |host: &str, local: &str| is_for(host, None, Some(local.parse().unwrap()));
+        assert!(at("127.0.0.1:8443", "127.0.0.1"));
+        assert!(at("127.0.0.1", "::ffff:127.0.0.1"), "a socket of both versions");
+        assert!(at("[::1]:8443", "::1"));
+        assert!(!at("10.9.9.9", "127.0.0.1"));
+        assert!(!at("[::2]", "::1"));
+        assert!(!at("api.example", "127.0.0.1"));
+        assert!(!is_for("api.example", None, None));
+        assert!(!is_for("127.0.0.1", None, None));
     }
 }

@@ -350,3 +350,44 @@ fn an_answer_that_is_given_up_counts_once() {
     assert!(bad.count() > 0);
     assert_eq!(series(&bad, "error"), 0.0);
 }
+
+#[test]
+fn a_client_that_never_ends_its_body_has_no_target_left_out() {
+    // Reads a little of a request, and gives up on what does not come, as many servers do.
+    let impatient = || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                std::thread::spawn(move || {
+                    let _ = std::io::Read::read(&mut stream, &mut [0; 1 << 10]);
+                    std::thread::sleep(std::time::Duration::from_millis(400));
+                });
+            }
+        });
+        format!("http://{address}")
+    };
+    let more = "    ejection: { consecutive_failures: 2, for: 1h }\n    retries: { attempts: 1, on: [connect], budget: 100% }";
+    let gateway = gateway(&impatient(), &impatient(), more);
+    std::thread::scope(|scope| {
+        for method in ["POST", "PUT"] {
+            for _ in 0..4 {
+                let gateway = &gateway;
+                scope.spawn(move || {
+                    let mut raw = gateway.raw();
+                    raw.send(format!(
+                        "{method} /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab"
+                    ));
+                    raw.answer().refused(408, "request_timeout");
+                });
+            }
+        }
+    });
+    let ejected = |line: &serde_json::Value| line["event"] == "target_ejected";
+    assert!(gateway.logged(ejected).is_none());
+    // Of one that sent everything the target is to blame.
+    for _ in 0..4 {
+        gateway.call("POST", "/x").body("all of it").send().refused(502, "upstream_error");
+    }
+    gateway.wait_for_log("the word", ejected);
+}

@@ -201,3 +201,34 @@ fn what_needs_a_restart_is_reported_and_the_rest_takes_effect() {
     gateway.get("/newer").send().ok();
     assert_eq!(gateway.admin("GET", "/api/v1/status").send().ok().json()["generation"], json!(2));
 }
+
+#[test]
+fn a_file_that_was_missing_is_noticed_when_it_is_put_there() {
+    let upstream = Recorder::start();
+    let gateway = gateway(&upstream);
+    let text = fs::read_to_string(gateway.config()).unwrap();
+    let more = "token: { secret: { file: secrets/new.secret } }\n";
+    replace(gateway.config(), &(text + NEW_ROUTE + more));
+    wait_for_metric(&gateway, REFUSED, 1.0);
+    gateway.get("/new").send().refused(404, "no_route");
+    let folder = gateway.directory().join("secrets");
+    fs::create_dir(&folder).unwrap();
+    replace(&folder.join("new.secret"), "a secret of thirty-two bytes or so");
+    wait_for_metric(&gateway, RELOADED, 1.0);
+    gateway.get("/new").send().ok();
+}
+
+#[test]
+fn a_file_that_was_faulty_is_looked_at_again_when_it_is_mended() {
+    let upstream = Recorder::start();
+    let gateway = gateway(&upstream);
+    let secret = gateway.directory().join("new.secret");
+    fs::write(&secret, "short").unwrap();
+    let text = fs::read_to_string(gateway.config()).unwrap();
+    let more = "token: { secret: { file: new.secret } }\n";
+    replace(gateway.config(), &(text + NEW_ROUTE + more));
+    wait_for_metric(&gateway, REFUSED, 1.0);
+    replace(&secret, "a secret of thirty-two bytes or so");
+    wait_for_metric(&gateway, RELOADED, 1.0);
+    gateway.get("/new").send().ok();
+}

@@ -4,7 +4,10 @@ use std::fs;
 
 use rcgen::CertificateParams;
 
-use crate::harness::{Authority, Gateway, Guest, Identity, Recorder, Setting, eventually};
+use crate::harness::{
+    Answer, Authority, Gateway, Guest, Identity, Raw, Recorder, Setting, eventually,
+    frames::{END_STREAM, Frames, Outcome, get},
+};
 
 const YAML: &str = "
 version: 1
@@ -177,4 +180,101 @@ fn the_end_of_a_certificate_is_a_metric_and_a_warning() {
     let line =
         "portcullis_certificate_expiry_timestamp_seconds{name=\"old.example.com\"} 1609459200";
     assert!(metrics.text().contains(line), "{}", metrics.text());
+}
+
+/// What was asked for on a connection that was there before, and that should end.
+fn last_of(raw: &mut Raw) -> Answer {
+    let answer = raw.send(REQUEST).answer();
+    assert_eq!(answer.header("connection"), Some("close"));
+    raw.closed();
+    answer
+}
+
+fn reload(gateway: &Gateway) {
+    gateway.admin("POST", "/api/v1/reload").send().ok();
+}
+
+#[test]
+fn a_connection_of_older_terms_is_judged_by_those_of_now_and_asked_to_end() {
+    let (servers, clients, others) = (Authority::new(), Authority::new(), Authority::new());
+    let upstream = Recorder::start();
+    let identity = servers.issue(&["api.example.com"]);
+    let client = clients.issue(&["spiffe://example.com/robot"]);
+    let gateway = setting(&upstream, &[&identity], CLIENTS).file("ca.pem", clients.pem()).start();
+    let connect = |identity: Option<&Identity>| {
+        let guest = Guest { identity, ..Guest::of(&servers) };
+        let mut raw = guest.connect(gateway.address(), "api.example.com").unwrap().raw();
+        raw.send(REQUEST).answer().ok();
+        raw
+    };
+    let ca = gateway.directory().join("ca.pem");
+    // Another authority beside the first: what was good is good, by a connection of now.
+    let (mut shown, mut bare) = (connect(Some(&client)), connect(None));
+    fs::write(&ca, clients.pem() + &others.pem()).unwrap();
+    reload(&gateway);
+    last_of(&mut shown).ok();
+    last_of(&mut bare).ok();
+    // Nothing that concerns it changes.
+    let mut untouched = connect(Some(&client));
+    let text = fs::read_to_string(gateway.config()).unwrap();
+    fs::write(gateway.config(), text.replace("name: open", "name: opened")).unwrap();
+    reload(&gateway);
+    assert_ne!(untouched.send(REQUEST).answer().ok().header("connection"), Some("close"));
+    // The authority goes, and what it signed with it.
+    let (mut shown, mut bare) = (connect(Some(&client)), connect(None));
+    fs::write(&ca, others.pem()).unwrap();
+    reload(&gateway);
+    last_of(&mut shown).refused(421, "misdirected");
+    last_of(&mut untouched).refused(421, "misdirected");
+    last_of(&mut bare).ok();
+    // Who shows none is not served any more.
+    let (mut bare, mut idle) = (connect(None), connect(None));
+    fs::write(gateway.config(), text.replace("mode: optional", "mode: required")).unwrap();
+    reload(&gateway);
+    last_of(&mut bare).refused(421, "misdirected");
+    // Nobody is asked any more.
+    fs::write(gateway.config(), text.replace(CLIENTS, "")).unwrap();
+    reload(&gateway);
+    last_of(&mut idle).ok();
+}
+
+#[test]
+fn a_connection_of_http_2_and_older_terms_is_told_to_go_away() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let upstream = Recorder::start();
+    let identity = servers.issue(&["api.example.com"]);
+    let gateway = setting(&upstream, &[&identity], "").file("ca.pem", clients.pem()).start();
+    let guest = Guest { alpn: &["h2"], ..Guest::of(&servers) };
+    let secure = guest.connect(gateway.address(), "api.example.com").unwrap();
+    let mut frames = Frames::begin(secure.raw());
+    let mut fields = get("/open");
+    fields[2].1 = "api.example.com";
+    frames.header(1, END_STREAM, &fields);
+    assert_eq!(frames.outcome(1).status(), 200);
+    let text = fs::read_to_string(gateway.config()).unwrap();
+    let certificates = "          - { cert: 0.pem, key: 0.key }\n";
+    let required = CLIENTS.replace("optional", "required");
+    let text = text.replace(certificates, &format!("{certificates}{required}"));
+    fs::write(gateway.config(), text).unwrap();
+    reload(&gateway);
+    frames.header(3, END_STREAM, &fields);
+    assert_eq!(frames.outcome(3).status(), 421);
+    // It ends, since nothing more is on it. The farewell may have come before the answer.
+    assert!(matches!(frames.outcome(5), Outcome::Ended(_)));
+    assert_eq!(upstream.count(), 1);
+}
+
+#[test]
+fn who_names_nobody_may_ask_for_the_address_that_it_reached_alone() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let upstream = Recorder::start();
+    let identity = servers.issue(&["127.0.0.1"]);
+    let gateway = setting(&upstream, &[&identity], CLIENTS).file("ca.pem", clients.pem()).start();
+    let ask = |host: &str| {
+        let secure = Guest::of(&servers).connect(gateway.address(), "127.0.0.1").unwrap();
+        secure.raw().send(format!("GET /open HTTP/1.1\r\nHost: {host}\r\n\r\n")).answer()
+    };
+    ask(&gateway.address().to_string()).ok();
+    ask("10.9.9.9").refused(421, "misdirected");
+    ask("api.example.com").refused(421, "misdirected");
 }

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use super::Gateway;
 use crate::{
     compile::reaches,
+    gateway::own::is_own,
     policy::{Policy, upstream::Target},
 };
 use known::Known;
@@ -126,7 +127,8 @@ impl Names {
             let Some((name, port)) = &target.name else { continue };
             let Some(one) = known.get(name) else { continue };
             // A name that leads back here would lead round for ever.
-            let is_other = |address: &SocketAddr| !own.iter().any(|own| reaches(*own, *address));
+            let is_other =
+                |address: &SocketAddr| !own.iter().any(|own| reaches(*own, *address, is_own));
             let addresses = one.addresses().map(|address| SocketAddr::new(address, *port));
             found.insert(target.authority.clone(), addresses.filter(is_other).collect());
         }

@@ -2,7 +2,7 @@
 //! what may be tried again.
 //!
 //! How a target stands outlives a reload, as long as the upstream keeps its name and the target its
-//! address.
+//! address; so does what retries may still cost, as long as the upstream keeps its name.
 
 mod gate;
 mod pick;
@@ -48,9 +48,9 @@ pub struct Pool {
     targets: Vec<Entry>,
     /// Targets by their weight, in the order in which they take turns.
     turns: Vec<u16>,
-    turn: AtomicU64,
+    turn: Arc<AtomicU64>,
     /// What retries may cost now.
-    budget: AtomicI64,
+    budget: Arc<AtomicI64>,
     gate: Arc<Gate>,
     /// Held by whoever leaves a target out, so that two do not leave out one too many.
     ejecting: Mutex<()>,
@@ -108,8 +108,12 @@ impl Pool {
             upstream: upstream.clone(),
             targets,
             turns: pick::turns(&weights),
-            turn: AtomicU64::new(0),
-            budget: AtomicI64::new(RETRY * ADVANCE),
+            turn: old.map(|old| old.turn.clone()).unwrap_or_default(),
+            // What was spent stays spent, whatever is read anew.
+            budget: old.map_or_else(
+                || Arc::new(AtomicI64::new(RETRY * ADVANCE)),
+                |old| old.budget.clone(),
+            ),
             gate: old.map(|old| old.gate.clone()).unwrap_or_default(),
             ejecting: Mutex::new(()),
         }

@@ -165,6 +165,28 @@ fn retries_are_paid_for_by_requests() {
 }
 
 #[test]
+fn what_retries_have_spent_outlives_a_reload() {
+    let settings = format!("{THREE}, retries: {{ budget: 20% }}");
+    let old = pool(&settings);
+    while old.afford_retry() {}
+    let metrics = Metrics::new("0", "0").unwrap();
+    let new = Pool::new(&pool(&settings).upstream, &metrics, Some(&old));
+    assert!(!new.afford_retry());
+    (0..5).for_each(|_| new.begin());
+    assert!(old.afford_retry(), "requests of before spend from the same");
+    assert!(!new.afford_retry());
+}
+
+#[test]
+fn turns_go_on_through_a_reload() {
+    let old = pool(THREE);
+    let first = old.pick(&Tried::new(), NOW, || 0).unwrap().target;
+    let metrics = Metrics::new("0", "0").unwrap();
+    let new = Pool::new(&old.upstream, &metrics, Some(&old));
+    assert_ne!(new.pick(&Tried::new(), NOW, || 0).unwrap().target, first);
+}
+
+#[test]
 fn how_a_target_stands_outlives_a_reload() {
     let old = pool(&format!("{THREE}, ejection: {{}}"));
     old.targets[1].standing.eject(NOW + Duration::from_secs(10));

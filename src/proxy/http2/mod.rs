@@ -112,6 +112,10 @@ pub(super) async fn serve(
                 if tally.is_abused() {
                     return cut("requests_given_up");
                 }
+                if !leaving && entrance.is_outdated(&gateway.snapshot()) {
+                    connection.graceful_shutdown();
+                    leaving = true;
+                }
                 begin(session, &proxy, &stop, &limits, entrance.clone(), &tally);
             }
         }

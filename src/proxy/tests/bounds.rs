@@ -117,3 +117,54 @@ async fn a_request_does_not_wait_longer_than_it_may() {
     assert_eq!(first.answer().await.status, 200);
     assert_eq!(slow.gateway.ask(REQUEST).await.status, 200);
 }
+
+#[tokio::test]
+async fn who_leaves_while_it_waits_makes_room_for_the_next() {
+    let body = "POST /app/a HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n";
+    for (request, later) in [(REQUEST, ""), (body, "abc")] {
+        let slow = Slow::behind("{ concurrent: 1, queue: 1, queue_timeout: 60s }").await;
+        let mut first = slow.begin().await;
+        let mut leaving = slow.gateway.connect().await;
+        leaving.send(request).await;
+        leaving.send(later).await;
+        drop(leaving);
+        let counted = || String::from_utf8(slow.gateway.gateway.exposition().unwrap()).unwrap();
+        soon(async {
+            while !counted().contains("status=\"499\"") {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let mut next = slow.gateway.connect().await;
+        next.send(REQUEST).await;
+        slow.leave.add_permits(2);
+        assert_eq!(first.answer().await.status, 200);
+        assert_eq!(next.next_status().await, Some(200), "the queue had room for it");
+        assert_eq!(slow.got.load(SeqCst), 2, "who left was not sent");
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_while_a_place_is_waited_for_arrives_whole_and_the_wait_is_no_overhead() {
+    let slow = Slow::behind("{ concurrent: 1, queue: 1, queue_timeout: 60s }").await;
+    let mut first = slow.begin().await;
+    let mut waiting = slow.gateway.connect().await;
+    waiting.send("POST /app/a HTTP/1.1\r\nHost: h\r\nContent-Length: 3000\r\n\r\nab").await;
+    waiting.send("x".repeat(2998)).await;
+    let pause = std::time::Duration::from_millis(300);
+    tokio::time::sleep(pause).await;
+    slow.leave.add_permits(2);
+    assert_eq!(first.answer().await.status, 200);
+    assert_eq!(waiting.next_status().await, Some(200));
+    let sum = soon(async {
+        loop {
+            let count = slow.gateway.metric("portcullis_gateway_overhead_seconds_count");
+            if count == Some(2.0) {
+                break slow.gateway.metric("portcullis_gateway_overhead_seconds_sum").unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(sum < pause.as_secs_f64(), "{sum}");
+}

@@ -39,7 +39,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate for these names: DNS names, or URIs where a colon is in them.
+    /// A certificate for these names: addresses, DNS names, or URIs where a colon is in them.
     pub fn issue(&self, names: &[&str]) -> Identity {
         self.issue_with(names, |_| {})
     }
@@ -53,6 +53,9 @@ impl Authority {
         params.subject_alt_names = names
             .iter()
             .map(|name| {
+                if let Ok(address) = name.parse() {
+                    return SanType::IpAddress(address);
+                }
                 let text = (*name).try_into().unwrap();
                 if name.contains(':') { SanType::URI(text) } else { SanType::DnsName(text) }
             })
