@@ -46,9 +46,9 @@ fn main() {
         println!("{keys} keys are read in {took:?}, and take {} bytes each", bytes / keys);
         println!("finding one of them takes {:?}", found(&records, keys));
         let store = Store::open(&place(&many)).await.unwrap();
-        let author = Author { who: "bench", origin: "bench" };
+        let author = Author { who: "bench", origin: "bench", at: now() };
         let begun = Instant::now();
-        store.revoke_key("k0", &author, now()).await.unwrap();
+        store.revoke_key("k0", &author).await.unwrap();
         records.follow().await.unwrap();
         let digest = Digest::of(b"the-key-number-0");
         let key = records.api_key(&digest, &Accounts::default(), None).unwrap().unwrap();

@@ -15,7 +15,7 @@ use super::records::{
 use crate::{
     config::values::Period,
     model::{Cidr, Permission, PlanName, Role, Timestamp},
-    store::{Entry, KeyChange, MintedKey, NewKey, is_key_id},
+    store::{KeyChange, KeyTerms, MintedKey, StoreFault, USERS_ID, is_key_id},
 };
 
 /// A key to be made.
@@ -74,12 +74,12 @@ pub(super) async fn show(kept: Kept, Named(id): Named) -> Result<Response, Refus
 
 pub(super) async fn make(kept: Kept, body: Bytes) -> Result<Response, Refusal> {
     let (minted, key) = new_key(&kept, &body)?;
-    let added = kept.records.add_key(&key, &kept.author(), kept.now).await?;
+    let added = kept.records.add_key(&key, &kept.author()).await?;
     let handed = handed_over(&minted, shown(&added, kept.now));
     Ok((StatusCode::CREATED, Json(handed)).into_response())
 }
 
-fn new_key(kept: &Kept, body: &[u8]) -> Result<(MintedKey, NewKey), Refusal> {
+fn new_key(kept: &Kept, body: &[u8]) -> Result<(MintedKey, KeyTerms), Refusal> {
     let wanted: Wanted = read(if body.is_empty() { b"{}" } else { body })?;
     if wanted.id.as_deref().is_some_and(|id| !is_key_id(id)) {
         return Err(Refusal::invalid("An id has 1 to 64 letters, digits and hyphens"));
@@ -92,11 +92,17 @@ fn new_key(kept: &Kept, body: &[u8]) -> Result<(MintedKey, NewKey), Refusal> {
     if kept.snapshot.policy().accounts.has_key(&minted.id) {
         return Err(Refusal::invalid("The file has such a key already"));
     }
-    let key = NewKey {
+    let owner = wanted.owner.as_ref().unwrap_or(&minted.id);
+    let is_users = kept.snapshot.policy().accounts.user(owner).is_some();
+    if is_users && wanted.owner.is_none() {
+        return Err(StoreFault::Taken { what: USERS_ID }.into());
+    }
+    let key = KeyTerms {
         id: minted.id.clone(),
         sha256: minted.sha256,
         name: wanted.name,
         owner: wanted.owner,
+        is_users,
         roles: wanted.roles,
         permissions: wanted.permissions,
         plan: wanted.plan,
@@ -108,9 +114,7 @@ fn new_key(kept: &Kept, body: &[u8]) -> Result<(MintedKey, NewKey), Refusal> {
 
 pub(super) async fn change(kept: Kept, Named(id): Named, body: Bytes) -> Result<Response, Refusal> {
     let wanted = changes(&kept, &body)?;
-    let detail = wanted.names().join(" ");
-    let entry = Entry { action: "key.set", target: &id, detail: &detail };
-    let changed = kept.records.change_key(&id, &wanted, &kept.author(), &entry, kept.now).await?;
+    let changed = kept.records.change_key(&id, &wanted, &kept.author()).await?;
     Ok(Json(shown(&changed, kept.now)).into_response())
 }
 
@@ -125,7 +129,7 @@ fn changes(kept: &Kept, body: &[u8]) -> Result<KeyChange, Refusal> {
 }
 
 pub(super) async fn revoke(kept: Kept, Named(id): Named) -> Result<Response, Refusal> {
-    let revoked = kept.records.revoke_key(&id, &kept.author(), kept.now).await?;
+    let revoked = kept.records.revoke_key(&id, &kept.author()).await?;
     Ok(Json(shown(&revoked, kept.now)).into_response())
 }
 
@@ -133,8 +137,7 @@ pub(super) async fn rotate(kept: Kept, Named(id): Named, body: Bytes) -> Result<
     let rotation: Rotation = read(if body.is_empty() { b"{}" } else { &body })?;
     let minted = MintedKey::mint(Some(&id))?;
     let until = kept.now + rotation.keep_old.0;
-    let author = kept.author();
-    let rotated = kept.records.rotate_key(&id, &minted.sha256, until, &author, kept.now).await?;
+    let rotated = kept.records.rotate_key(&id, &minted.sha256, until, &kept.author()).await?;
     Ok(Json(handed_over(&minted, shown(&rotated, kept.now))).into_response())
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Kept {
 impl Kept {
     /// Whoever holds the token of the admin API, from where he is.
     pub fn author(&self) -> Author<'_> {
-        Author { who: "admin", origin: &self.origin }
+        Author { who: "admin", origin: &self.origin, at: self.now }
     }
 }
 
@@ -204,44 +204,46 @@ pub(super) fn judge_name(name: &str) -> Result<(), Refusal> {
 
 /// A user for people and scripts, without the hash.
 pub fn user(user: &StoredUser) -> Value {
-    let kind = user.password.as_ref().map(|hash| {
+    let StoredUser { terms, created, last_login, revision: _ } = user;
+    let kind = terms.password.as_ref().map(|hash| {
         HashKind::of(hash).map_or_else(|| "unknown".to_owned(), |kind| kind.to_string())
     });
     json!({
-        "id": user.subject,
-        "username": user.username,
-        "roles": user.roles.iter().map(Role::as_str).collect::<Vec<_>>(),
-        "permissions": user.permissions.iter().map(Permission::as_str).collect::<Vec<_>>(),
-        "plan": user.plan.as_ref().map(|plan| plan.as_str()),
-        "disabled": user.disabled,
+        "id": terms.subject,
+        "username": terms.username,
+        "roles": terms.roles.iter().map(Role::as_str).collect::<Vec<_>>(),
+        "permissions": terms.permissions.iter().map(Permission::as_str).collect::<Vec<_>>(),
+        "plan": terms.plan.as_ref().map(|plan| plan.as_str()),
+        "disabled": terms.disabled,
         "password": kind,
-        "created": rfc3339(user.created),
-        "last_login": user.last_login.map(rfc3339),
+        "created": rfc3339(*created),
+        "last_login": last_login.map(rfc3339),
     })
 }
 
 /// A key for people and scripts, without its digest.
 pub fn key(key: &StoredKey, now: Timestamp) -> Value {
+    let terms = &key.terms;
     let state = if key.revoked.is_some() {
         "revoked"
     } else if key.disabled {
         "disabled"
-    } else if key.expires.is_some_and(|end| end <= now) {
+    } else if terms.expires.is_some_and(|end| end <= now) {
         "expired"
     } else {
         "good"
     };
     let previous = key.previous.map(|previous| previous.until).filter(|until| *until > now);
     json!({
-        "id": key.id,
-        "name": key.name,
-        "subject": key.owner.as_ref().unwrap_or(&key.id),
-        "roles": key.roles.iter().map(Role::as_str).collect::<Vec<_>>(),
-        "permissions": key.permissions.iter().map(Permission::as_str).collect::<Vec<_>>(),
-        "plan": key.plan.as_ref().map(|plan| plan.as_str()),
-        "networks": key.networks.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "id": terms.id,
+        "name": terms.name,
+        "subject": terms.owner.as_ref().unwrap_or(&terms.id),
+        "roles": terms.roles.iter().map(Role::as_str).collect::<Vec<_>>(),
+        "permissions": terms.permissions.iter().map(Permission::as_str).collect::<Vec<_>>(),
+        "plan": terms.plan.as_ref().map(|plan| plan.as_str()),
+        "networks": terms.networks.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "state": state,
-        "expires": key.expires.map(rfc3339),
+        "expires": terms.expires.map(rfc3339),
         "old_key_until": previous.map(rfc3339),
         "revoked": key.revoked.map(rfc3339),
         "created": rfc3339(key.created),

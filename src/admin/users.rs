@@ -20,7 +20,7 @@ use crate::{
     model::{Permission, PlanName, Role, Secret},
     policy::password::HashKind,
     sources::passwords::{LONGEST_PASSWORD, Passwords},
-    store::{Entry, NewUser, PasswordSet, UserChange},
+    store::{KEYS_ID, PasswordSet, StoreFault, UserChange, UserTerms},
 };
 
 /// A user to be added.
@@ -72,11 +72,11 @@ pub(super) async fn add(
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let wanted = new_user(&gateway, &kept, &body).await?;
-    let added = kept.records.add_user(&wanted, &kept.author(), kept.now).await?;
+    let added = kept.records.add_user(&wanted, &kept.author()).await?;
     Ok((StatusCode::CREATED, Json(shown(&added))).into_response())
 }
 
-async fn new_user(gateway: &Gateway, kept: &Kept, body: &[u8]) -> Result<NewUser, Refusal> {
+async fn new_user(gateway: &Gateway, kept: &Kept, body: &[u8]) -> Result<UserTerms, Refusal> {
     let wanted: Wanted = read(body)?;
     let subject = wanted.id.unwrap_or_else(|| wanted.username.clone());
     judge_name(&wanted.username)?;
@@ -85,7 +85,7 @@ async fn new_user(gateway: &Gateway, kept: &Kept, body: &[u8]) -> Result<NewUser
     judge_roles(&kept.snapshot, &wanted.roles)?;
     let password =
         hash(&gateway.snapshot().memory().passwords, wanted.password, wanted.password_hash).await?;
-    Ok(NewUser {
+    Ok(UserTerms {
         subject,
         username: wanted.username,
         password,
@@ -103,14 +103,7 @@ pub(super) async fn change(
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let wanted = changes(&gateway, &kept, &body).await?;
-    let action = match wanted.disabled {
-        Some(true) => "user.disable",
-        Some(false) => "user.enable",
-        None => "user.set",
-    };
-    let detail = wanted.names().join(" ");
-    let entry = Entry { action, target: &id, detail: &detail };
-    let changed = kept.records.change_user(&id, &wanted, &kept.author(), &entry, kept.now).await?;
+    let changed = kept.records.change_user(&id, &wanted, &kept.author()).await?;
     Ok(Json(shown(&changed)).into_response())
 }
 
@@ -134,7 +127,7 @@ async fn changes(gateway: &Gateway, kept: &Kept, body: &[u8]) -> Result<UserChan
 }
 
 pub(super) async fn remove(kept: Kept, Named(id): Named) -> Result<Response, Refusal> {
-    kept.records.remove_user(&id, &kept.author(), kept.now).await?;
+    kept.records.remove_user(&id, &kept.author()).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -143,7 +136,13 @@ fn judge_twins(kept: &Kept, subject: Option<&str>, username: &str) -> Result<(),
     let accounts = &kept.snapshot.policy().accounts;
     let taken = accounts.user_spelled_like(username).is_some()
         || subject.is_some_and(|subject| accounts.user(subject).is_some());
-    if taken { Err(Refusal::invalid("The file has such a user already")) } else { Ok(()) }
+    if taken {
+        return Err(Refusal::invalid("The file has such a user already"));
+    }
+    if subject.is_some_and(|subject| accounts.has_key_alone(subject)) {
+        return Err(StoreFault::Taken { what: KEYS_ID }.into());
+    }
+    Ok(())
 }
 
 async fn hash(

@@ -101,17 +101,39 @@ pub(super) fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::
     runtime.context("cannot start")?.block_on(work)
 }
 
-/// Whoever types the command, as the audit log names it.
+/// Whoever types the command, as the audit log names it: by whom the process runs, which nobody chooses,
+/// and beside it whom `sudo` says it runs for, which anybody may set.
 pub(super) struct Somebody(String);
 
 impl Somebody {
     pub fn here() -> Self {
-        let named = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| file::variable(name));
-        Self(named.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned()))
+        let uid = rustix::process::geteuid().as_raw();
+        let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        Self(named(uid, &accounts, file::variable("SUDO_USER").as_deref()))
     }
 
+    /// As the author of a change that is made now.
     pub fn author(&self) -> Author<'_> {
-        Author { who: &self.0, origin: "cli" }
+        Author { who: &self.0, origin: "cli", at: file::now() }
+    }
+}
+
+/// The name of a user of the machine, or its number where it has none there.
+fn named(uid: u32, accounts: &str, sudo: Option<&str>) -> String {
+    let entry = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        let number = fields.nth(1)?.parse::<u32>().ok()?;
+        (number == uid).then_some(name)
+    });
+    let name = entry.map_or_else(|| format!("uid {uid}"), str::to_owned);
+    let plain = |name: &&str| {
+        let usual = |one: char| one.is_ascii_alphanumeric() || "._-$@\\".contains(one);
+        (1..=64).contains(&name.len()) && name.chars().all(usual)
+    };
+    match sudo.filter(plain) {
+        Some(sudo) => format!("{name} (SUDO_USER {sudo})"),
+        None => name,
     }
 }
 
@@ -194,6 +216,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_audit_log_names_the_user_of_the_process_and_not_who_the_environment_says_it_is() {
+        let accounts = "root:x:0:0::/root:/bin/sh\nbad\n:x:7:7\nalice:x:1000:1000::/:/bin/sh\n";
+        assert_eq!(named(1000, accounts, None), "alice");
+        assert_eq!(named(1000, accounts, Some("root")), "alice (SUDO_USER root)");
+        assert_eq!(named(0, accounts, Some("a\nb")), "root");
+        assert_eq!(named(7, accounts, None), "uid 7");
+        assert_eq!(named(12, "", Some("")), "uid 12");
+    }
 
     #[test]
     fn a_table_is_as_wide_as_its_widest_cells() {

@@ -15,7 +15,6 @@ use serde_json::json;
 
 use super::{
     accounts::{self, Somebody},
-    file,
     output::{self, Format},
     user,
 };
@@ -23,7 +22,7 @@ use crate::{
     compile::Outcome,
     model::{Permission, PlanName, Secret, folded_username},
     policy::password::HashKind,
-    store::{NewUser, Store},
+    store::{Store, UserTerms},
 };
 
 /// Bytes of a list at most.
@@ -72,8 +71,7 @@ pub(super) async fn run(
     let users = judged(&listed, outcome)?;
     let progress = Progress::of(users.len());
     let author = Somebody::here();
-    let imported =
-        store.import_users(&users, &author.author(), file::now(), |done| progress.tell(done)).await;
+    let imported = store.import_users(&users, &author.author(), |done| progress.tell(done)).await;
     if let Err((index, fault)) = imported {
         progress.end();
         let place = index.and_then(|index| listed.get(index)).map(|(place, _)| place);
@@ -146,7 +144,7 @@ fn flag(cell: &str) -> anyhow::Result<bool> {
 }
 
 /// All users, or all that is wrong with them. A fault never repeats a hash.
-fn judged(listed: &[(String, Listed)], outcome: &Outcome) -> anyhow::Result<Vec<NewUser>> {
+fn judged(listed: &[(String, Listed)], outcome: &Outcome) -> anyhow::Result<Vec<UserTerms>> {
     let mut users = Vec::with_capacity(listed.len());
     let mut faults = Vec::new();
     let (mut names, mut subjects) = (HashMap::new(), HashMap::new());
@@ -174,14 +172,14 @@ fn judged(listed: &[(String, Listed)], outcome: &Outcome) -> anyhow::Result<Vec<
     bail!("nothing was imported\n{}", faults.join("\n"))
 }
 
-fn judge(listed: &Listed, outcome: &Outcome) -> anyhow::Result<NewUser> {
+fn judge(listed: &Listed, outcome: &Outcome) -> anyhow::Result<UserTerms> {
     let username = accounts::word(&listed.username, "a username")?.to_owned();
     let subject = match &listed.id {
         None => username.clone(),
         Some(Text::Number(number)) => number.to_string(),
         Some(Text::Text(text)) => accounts::word(text, "an id")?.to_owned(),
     };
-    user::refuse_twins(outcome, &subject, &username)?;
+    user::refuse_twins(outcome, Some(&subject), &username)?;
     let password = listed.password.as_deref().filter(|hash| !hash.is_empty());
     let password = password.map(hash).transpose()?;
     let roles = listed.roles.iter().map(|role| accounts::known_role(outcome, role));
@@ -189,7 +187,7 @@ fn judge(listed: &Listed, outcome: &Outcome) -> anyhow::Result<NewUser> {
     let permissions =
         permissions.map(|one| Ok(Permission::from(accounts::word(one, "a permission")?)));
     let plan = listed.plan.as_deref().map(|plan| accounts::word(plan, "a plan"));
-    Ok(NewUser {
+    Ok(UserTerms {
         subject,
         username,
         password,

@@ -17,7 +17,7 @@ use crate::{
     model::{Cidr, Permission, Role, Timestamp},
     observe::logging::rfc3339,
     policy::digest::Digest,
-    store::{MintedKey, NewKey, Store, StoredKey, is_key_id},
+    store::{KeyTerms, MintedKey, Store, StoredKey, USERS_ID, is_key_id},
 };
 
 /// What the command is told.
@@ -100,7 +100,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Action::Revoke(one) => within(&one.common, async |outcome| {
             let store = accounts::opened(outcome).await?;
             let author = Somebody::here();
-            let revoked = store.revoke_key(&one.id, &author.author(), file::now()).await;
+            let revoked = store.revoke_key(&one.id, &author.author()).await;
             let revoked = revoked.with_context(|| format!("cannot revoke `{}`", one.id))?;
             accounts::show_one(one.common.format, &shown(&revoked))
         }),
@@ -109,9 +109,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let minted = MintedKey::mint(Some(&rotate.id))?;
             let until = file::now() + rotate.keep_old.0;
             let author = Somebody::here();
-            let rotated = store
-                .rotate_key(&rotate.id, &minted.sha256, until, &author.author(), file::now())
-                .await;
+            let rotated =
+                store.rotate_key(&rotate.id, &minted.sha256, until, &author.author()).await;
             let rotated = rotated.with_context(|| format!("cannot rotate `{}`", rotate.id))?;
             output::tell(format_args!("the old key is good until {}\n", rfc3339(until)));
             hand_over(rotate.common.format, &minted, shown(&rotated))
@@ -147,7 +146,12 @@ async fn make(create: &Create, outcome: &Outcome) -> anyhow::Result<ExitCode> {
         bail!("the file has a key `{}` already", minted.id);
     }
     let owner = create.owner.as_deref().map(|owner| accounts::word(owner, "a subject"));
-    let key = NewKey {
+    let owner = owner.transpose()?.map(str::to_owned);
+    let is_users = outcome.policy.accounts.user(owner.as_ref().unwrap_or(&minted.id)).is_some();
+    if is_users && owner.is_none() {
+        bail!("the {USERS_ID} is taken: the file has a user `{}`", minted.id);
+    }
+    let key = KeyTerms {
         id: minted.id.clone(),
         sha256: minted.sha256,
         name: create
@@ -156,7 +160,8 @@ async fn make(create: &Create, outcome: &Outcome) -> anyhow::Result<ExitCode> {
             .map(|name| accounts::word(name, "a name"))
             .transpose()?
             .map(str::to_owned),
-        owner: owner.transpose()?.map(str::to_owned),
+        owner,
+        is_users,
         roles: create.grants.roles(outcome)?,
         permissions: create.grants.permissions()?,
         plan: create.grants.plan()?,
@@ -167,7 +172,7 @@ async fn make(create: &Create, outcome: &Outcome) -> anyhow::Result<ExitCode> {
         return print_entry(create.common.format, &minted, &key);
     }
     let store = accounts::opened(outcome).await?;
-    let added = store.add_key(&key, &Somebody::here().author(), file::now()).await?;
+    let added = store.add_key(&key, &Somebody::here().author()).await?;
     hand_over(create.common.format, &minted, shown(&added))
 }
 
@@ -193,7 +198,7 @@ fn hand_over(format: Format, minted: &MintedKey, mut thing: Value) -> anyhow::Re
 }
 
 /// Without a store: the key on stderr, and on stdout what stands in the file.
-fn print_entry(format: Format, minted: &MintedKey, key: &NewKey) -> anyhow::Result<ExitCode> {
+fn print_entry(format: Format, minted: &MintedKey, key: &KeyTerms) -> anyhow::Result<ExitCode> {
     let mut entry = json!({
         "id": key.id,
         "sha256": Digest::from_bytes(key.sha256).to_string(),
@@ -244,7 +249,7 @@ async fn list(common: &Common, store: &Store) -> anyhow::Result<ExitCode> {
     loop {
         let page = store.keys_after(&last, 1000).await?;
         let Some(end) = page.last() else { break };
-        last.clone_from(&end.id);
+        last.clone_from(&end.terms.id);
         rows.extend(page.iter().map(shown));
     }
     let columns = ["id", "name", "subject", "roles", "state", "expires", "last_used"];

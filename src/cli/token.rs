@@ -13,10 +13,12 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
+    accounts::{self, Somebody},
     file::{self, FileArgument},
     output::{self, Colour, Format, Style, shown},
 };
 use crate::{
+    compile::Outcome,
     model::{Principal, Timestamp},
     policy::{
         Policy,
@@ -24,6 +26,7 @@ use crate::{
         decision::TokenFault,
     },
     sources::{Dry, Memory, Remotes},
+    store::Entry,
     token,
 };
 
@@ -82,8 +85,35 @@ fn issue(arguments: &Issue) -> anyhow::Result<ExitCode> {
     };
     let scope = arguments.scope.as_deref();
     let memory = file::memory(&outcome)?;
-    output::print_line(issue_for(&outcome.policy, &memory, &arguments.username, scope, now)?)?;
+    let Issued { subject, minted } =
+        issue_for(&outcome.policy, &memory, &arguments.username, scope, now)?;
+    if memory.records.is_some() {
+        note(&outcome, &subject, &minted)?;
+    }
+    output::print_line(minted.token)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A token, and whom it speaks for.
+pub(super) struct Issued {
+    pub(super) subject: Arc<str>,
+    pub(super) minted: token::Minted,
+}
+
+/// Leaves a line in the audit log; without it there is no token.
+fn note(outcome: &Outcome, subject: &str, minted: &token::Minted) -> anyhow::Result<()> {
+    let granted = &minted.granted;
+    let said = json!({
+        "jti": granted.claims.get("jti"), "exp": granted.claims.get("exp"), "scope": granted.scope,
+    });
+    let detail = said.to_string();
+    let entry = Entry { action: "token.issue", target: subject, detail: &detail };
+    accounts::wait(async {
+        let store = accounts::opened(outcome).await?;
+        let noted = store.note(&entry, &Somebody::here().author()).await;
+        store.close().await;
+        noted.context("the audit log cannot be written, so that no token is issued")
+    })
 }
 
 /// A token as the gateway would issue it to a user.
@@ -96,7 +126,7 @@ pub(super) fn issue_for(
     username: &str,
     scope: Option<&str>,
     now: Timestamp,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<Issued> {
     let terms = policy.issuing.as_deref().context("the file has no `token` section")?;
     let user = match (policy.accounts.user_by_name(username), &memory.records) {
         (Some(user), _) => Some(Arc::clone(user)),
@@ -107,7 +137,8 @@ pub(super) fn issue_for(
     if user.disabled {
         bail!("the user `{}` is disabled", shown(username));
     }
-    Ok(token::mint(terms, &user, &policy.roles, scope, now)?.token)
+    let minted = token::mint(terms, &user, &policy.roles, scope, now)?;
+    Ok(Issued { subject: Arc::clone(&user.subject), minted })
 }
 
 fn inspect(arguments: &Inspect) -> anyhow::Result<ExitCode> {
@@ -289,7 +320,7 @@ mod tests {
     fn what_is_issued_is_accepted_until_it_expires() {
         let policy = policy();
         let now = Timestamp::from_seconds(1_900_000_000);
-        let token = issue_for(&policy, &Memory::new(1), "alice", None, now).unwrap();
+        let token = issue_for(&policy, &Memory::new(1), "alice", None, now).unwrap().minted.token;
         let accepted = judged(&policy, &token, now);
         let text = to_text(&token, &accepted, Colour::Never);
         assert!(text.contains("accepted as `alice` of `local`\n  roles: user\n"), "{text}");
@@ -298,7 +329,10 @@ mod tests {
         let json = to_json(&token, &late);
         assert_eq!((&json["accepted"], &json["reason"]), (&json!(false), &json!("expired")));
         assert_eq!(json["claims"]["sub"], "alice");
-        let narrow = issue_for(&policy, &Memory::new(1), "alice", Some("read:items"), now).unwrap();
+        let narrow = issue_for(&policy, &Memory::new(1), "alice", Some("read:items"), now)
+            .unwrap()
+            .minted
+            .token;
         assert!(judged(&policy, &narrow, now).unwrap().roles.is_empty());
     }
 

@@ -7,13 +7,13 @@ use clap::Subcommand;
 
 use super::{
     accounts::{self, Common, Grants, Somebody},
-    file, hash_password, import, output,
+    hash_password, import, output,
 };
 use crate::{
     admin::records::user as shown,
     compile::Outcome,
     model::Secret,
-    store::{Entry, NewUser, PasswordSet, Store, StoredUser, UserChange},
+    store::{KEYS_ID, PasswordSet, Store, StoredUser, UserChange, UserTerms},
 };
 
 /// What the command is told.
@@ -118,8 +118,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Action::List(common) => within(common, async |_, store| list(common, store).await),
         Action::Remove(one) => within(&one.common, async |_, store| {
             let user = find(store, &one.user).await?;
-            store.remove_user(&user.subject, &Somebody::here().author(), file::now()).await?;
-            output::tell(format_args!("removed {}\n", output::shown(&user.username)));
+            store.remove_user(&user.terms.subject, &Somebody::here().author()).await?;
+            output::tell(format_args!("removed {}\n", output::shown(&user.terms.username)));
             Ok(ExitCode::SUCCESS)
         }),
         Action::Set(set) => {
@@ -153,9 +153,9 @@ async fn add_user(add: &Add, outcome: &Outcome, store: &Store) -> anyhow::Result
         Some(id) => accounts::word(id, "an id")?.to_owned(),
         None => username.clone(),
     };
-    refuse_twins(outcome, &subject, &username)?;
+    refuse_twins(outcome, Some(&subject), &username)?;
     let password = if add.no_password { None } else { Some(new_hash()?) };
-    let user = NewUser {
+    let user = UserTerms {
         subject,
         username,
         password,
@@ -164,18 +164,27 @@ async fn add_user(add: &Add, outcome: &Outcome, store: &Store) -> anyhow::Result
         plan: add.grants.plan()?,
         disabled: false,
     };
-    let added = store.add_user(&user, &Somebody::here().author(), file::now()).await?;
+    let added = store.add_user(&user, &Somebody::here().author()).await?;
     accounts::show_one(add.common.format, &shown(&added))
 }
 
-/// A user of the file goes before one of the store, who would then be somebody else's shadow.
-pub(super) fn refuse_twins(outcome: &Outcome, subject: &str, username: &str) -> anyhow::Result<()> {
+/// A user of the file goes before one of the store, who would then be somebody else's shadow; and one
+/// with the id of a key of the file would be spoken for by it. A subject that stays is no new one.
+pub(super) fn refuse_twins(
+    outcome: &Outcome,
+    subject: Option<&str>,
+    username: &str,
+) -> anyhow::Result<()> {
     let accounts = &outcome.policy.accounts;
     if let Some(user) = accounts.user_spelled_like(username) {
         bail!("the file has a user `{}` already", output::shown(&user.username));
     }
+    let Some(subject) = subject else { return Ok(()) };
     if accounts.user(subject).is_some() {
-        bail!("the file has a user with the id `{subject}` already");
+        bail!("the file has a user with the id `{}` already", output::shown(subject));
+    }
+    if accounts.has_key_alone(subject) {
+        bail!("the {KEYS_ID} is taken: the file has a key `{}`", output::shown(subject));
     }
     Ok(())
 }
@@ -189,11 +198,8 @@ fn turn(one: &One, disabled: bool) -> anyhow::Result<ExitCode> {
     within(&one.common, async |_, store| {
         let user = find(store, &one.user).await?;
         let wanted = UserChange { disabled: Some(disabled), ..UserChange::default() };
-        let action = if disabled { "user.disable" } else { "user.enable" };
-        let entry = Entry { action, target: &user.subject, detail: "" };
         let author = Somebody::here();
-        let changed =
-            store.change_user(&user.subject, &wanted, &author.author(), &entry, file::now()).await;
+        let changed = store.change_user(&user.terms.subject, &wanted, &author.author()).await;
         accounts::show_one(one.common.format, &shown(&changed?))
     })
 }
@@ -203,7 +209,7 @@ async fn change(set: &Set, outcome: &Outcome, store: &Store) -> anyhow::Result<E
     let username = set.username.as_deref().map(|name| accounts::word(name, "a username"));
     let username = username.transpose()?.map(str::to_owned);
     if let Some(username) = &username {
-        refuse_twins(outcome, &user.subject, username)?;
+        refuse_twins(outcome, None, username)?;
     }
     let (roles, permissions) = (set.grants.roles(outcome)?, set.grants.permissions()?);
     let mut wanted = UserChange {
@@ -220,11 +226,8 @@ async fn change(set: &Set, outcome: &Outcome, store: &Store) -> anyhow::Result<E
     if wanted.is_empty() {
         bail!("nothing is to be changed: see `portcullis user set --help`");
     }
-    let detail = wanted.names().join(" ");
-    let entry = Entry { action: "user.set", target: &user.subject, detail: &detail };
     let author = Somebody::here();
-    let changed =
-        store.change_user(&user.subject, &wanted, &author.author(), &entry, file::now()).await;
+    let changed = store.change_user(&user.terms.subject, &wanted, &author.author()).await;
     accounts::show_one(set.common.format, &shown(&changed?))
 }
 
@@ -234,7 +237,7 @@ async fn list(common: &Common, store: &Store) -> anyhow::Result<ExitCode> {
     loop {
         let page = store.users_after(&last, 1000).await?;
         let Some(end) = page.last() else { break };
-        last.clone_from(&end.subject);
+        last.clone_from(&end.terms.subject);
         rows.extend(page.iter().map(shown));
     }
     let columns = ["id", "username", "roles", "plan", "disabled", "last_login"];
@@ -246,7 +249,7 @@ async fn find(store: &Store, name: &str) -> anyhow::Result<StoredUser> {
     let by_id = store.user(name).await?;
     let by_name = store.user_by_name(name).await?;
     match (by_id, by_name) {
-        (Some(one), Some(other)) if one.subject != other.subject => {
+        (Some(one), Some(other)) if one.terms.subject != other.terms.subject => {
             bail!("`{name}` is the id of one user and the name of another: say the other of both")
         }
         (Some(user), _) | (None, Some(user)) => Ok(user),

@@ -54,6 +54,9 @@ pub(super) fn keys(
     faults: &mut Faults,
 ) -> Vec<(Digest, ApiKey)> {
     let Some(written) = &input.config.authentication.api_keys else { return Vec::new() };
+    let users = input.config.users.iter();
+    let users: HashMap<&str, usize> =
+        users.map(|(index, user)| (user.subject().as_str(), index)).collect();
     let mut ids = HashMap::new();
     let mut digests = HashMap::new();
     let mut keys = Vec::with_capacity(written.keys.len());
@@ -78,6 +81,9 @@ pub(super) fn keys(
         roles.refer_all(&key.roles, at.key("roles"), faults);
         plans.refer(input, key.plan.as_ref(), at.key("plan"), faults);
         judge_expiry(input, key, at, faults);
+        if let (Some(user), None) = (users.get(key.id.as_str()), &key.subject) {
+            warn_of_user(input, key, *user, at, faults);
+        }
         let digest = Digest::from_bytes(key.sha256.0);
         input.demonstration.judge_digest(digest, at.key("sha256"), faults);
         keys.push((digest, compiled(key)));
@@ -100,6 +106,22 @@ fn compiled(key: &WrittenKey) -> ApiKey {
         expires: key.expires,
         disabled: key.disabled,
     }
+}
+
+/// Without `subject` a key speaks under its id: whether it is meant to be a user's is not said.
+fn warn_of_user(
+    input: &Input<'_>,
+    key: &WrittenKey,
+    user: usize,
+    at: Site<'_>,
+    faults: &mut Faults,
+) {
+    let id = key.id.as_str();
+    let message = format!("the key `{id}` speaks as the user `{id}`");
+    faults
+        .warning(codes::KEY_AS_USER, at.key("id"), message)
+        .beside(input.root().key("users").item(user), "the user")
+        .help(format!("give the key another id, or write `subject: {id}` if it is his"));
 }
 
 fn judge_expiry(input: &Input<'_>, key: &WrittenKey, at: Site<'_>, faults: &mut Faults) {

@@ -37,6 +37,7 @@ codes! {
     INVALID_TEMPLATE = "invalid-template": "A template is not well formed, or names what is not there.";
     INVALID_VALUE = "invalid-value": "A value is not in the notation that its key wants.";
     INVALID_VARIABLE = "invalid-variable": "`${…}` is not `${NAME}` or `${NAME:-default}`.";
+    KEY_AS_USER = "key-as-user": "An API key speaks under the name of a user by its id alone. A warning.";
     MERGE_KEY = "merge-key": "`<<` is not supported: what a mapping holds stands in it.";
     METHOD_NOT_CONFIGURED = "method-not-configured": "A route asks for a method that is not configured.";
     MISSING_KEY = "missing-key": "A key that is required is missing.";

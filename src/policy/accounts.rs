@@ -64,6 +64,8 @@ pub struct Accounts {
     subjects: HashMap<Arc<str>, Arc<str>>,
     keys: HashMap<Digest, Arc<ApiKey>>,
     ids: HashMap<Arc<str>, Digest>,
+    /// Of each user what tells its password from others.
+    stamps: HashMap<Arc<str>, String>,
     kinds: Vec<HashKind>,
 }
 
@@ -73,6 +75,7 @@ impl Accounts {
     pub fn new(users: Vec<User>, keys: Vec<(Digest, ApiKey)>) -> Self {
         let mut accounts = Self { kinds: kinds(&users), ..Self::default() };
         for user in users {
+            accounts.stamps.insert(user.subject.clone(), stamp(&user));
             accounts.subjects.insert(user.username.clone(), user.subject.clone());
             accounts.users.insert(user.subject.clone(), Arc::new(user));
         }
@@ -91,6 +94,18 @@ impl Accounts {
         self.users.get(self.subjects.get(username)?)
     }
 
+    /// What tells this user's password from those that it had and will have.
+    pub fn stamp(&self, subject: &str) -> Option<&str> {
+        self.stamps.get(subject).map(String::as_str)
+    }
+
+    /// Whether the user has another password now than when it opened this login. Of one that is no
+    /// user here nothing is known.
+    pub fn has_changed_since(&self, subject: &str, family: &str) -> bool {
+        let then = stamp_in(family);
+        then.is_some_and(|then| self.stamp(subject).is_some_and(|now| now != then))
+    }
+
     /// A user whose name is this one but for its spelling.
     pub fn user_spelled_like(&self, username: &str) -> Option<&Arc<User>> {
         let folded = folded_username(username);
@@ -105,6 +120,12 @@ impl Accounts {
     /// Whether there is an API key with this id.
     pub fn has_key(&self, id: &str) -> bool {
         self.ids.contains_key(id)
+    }
+
+    /// Whether an API key speaks under this name, which is its id, with no user behind it.
+    pub fn has_key_alone(&self, subject: &str) -> bool {
+        let speaks = self.key_by_id(subject).is_some_and(|key| *key.subject == *subject);
+        speaks && self.user(subject).is_none()
     }
 
     /// The API key with this id.
@@ -128,6 +149,20 @@ impl Accounts {
     pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
         self.users.values()
     }
+}
+
+/// Stands in the id of a login before what tells its user's password from others.
+pub const STAMPED: char = '.';
+
+/// The stamp in the id of a login; there is none where its user was not one of the file.
+pub fn stamp_in(family: &str) -> Option<&str> {
+    family.split_once(STAMPED).map(|(_, stamp)| stamp)
+}
+
+/// The beginning of a digest of the salted hash: it tells nothing of the password.
+fn stamp(user: &User) -> String {
+    let digest = user.password.as_ref().map(|hash| Digest::of(hash.expose()).to_string());
+    digest.unwrap_or_default().get(..16).unwrap_or_default().to_owned()
 }
 
 /// A password is checked against one hash of each kind, so that they are bounded.

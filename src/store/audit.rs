@@ -1,18 +1,22 @@
 //! The audit log: who changed what, when, from where.
 
+use std::time::Duration;
+
 use ring::rand::{SecureRandom as _, SystemRandom};
 use sqlx::{Row as _, any::AnyRow};
 
 use super::{Change, Store, StoreFault};
 use crate::model::Timestamp;
 
-/// Who changes something, and from where.
+/// Who changes something, from where, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Author<'a> {
     /// Who: `admin`, a user of the machine, a user's subject.
     pub who: &'a str,
     /// From where: an address, `cli`.
     pub origin: &'a str,
+    /// When, by the clock of whoever changes it.
+    pub at: Timestamp,
 }
 
 /// What is changed.
@@ -48,9 +52,8 @@ pub struct Logged {
 /// Adds the line of a change to the log, in the change's own transaction.
 pub(super) async fn note(
     change: &mut Change,
-    author: &Author<'_>,
+    by: &Author<'_>,
     entry: &Entry<'_>,
-    now: Timestamp,
 ) -> Result<(), StoreFault> {
     let mut nonce = [0; 8];
     SystemRandom::new().fill(&mut nonce).map_err(|_| StoreFault::Randomness)?;
@@ -60,9 +63,9 @@ pub(super) async fn note(
     sqlx::query(sql)
         .bind(change.revision)
         .bind(i64::from_le_bytes(nonce))
-        .bind(now.seconds())
-        .bind(author.who.to_owned())
-        .bind(author.origin.to_owned())
+        .bind(by.at.seconds())
+        .bind(by.who.to_owned())
+        .bind(by.origin.to_owned())
         .bind(entry.action)
         .bind(entry.target.to_owned())
         .bind(entry.detail.to_owned())
@@ -71,7 +74,36 @@ pub(super) async fn note(
     Ok(())
 }
 
+/// How long a line of the log is kept: more than a year, whatever its days.
+pub const KEPT_FOR: Duration = Duration::from_secs(400 * 86_400);
+
+/// Lines that are forgotten at a time.
+const PIECE: i64 = 1000;
+
 impl Store {
+    /// Forgets the lines that are too old, some at a time. The latest line stays: by it a store is told
+    /// from its copies.
+    pub(super) async fn forget_lines(&self, now: Timestamp) -> Result<(), StoreFault> {
+        let sql = "DELETE FROM portcullis_audit WHERE revision IN
+                   (SELECT revision FROM portcullis_audit WHERE at < $1 AND revision <
+                    (SELECT revision FROM portcullis_state WHERE id = 1) ORDER BY at LIMIT $2)";
+        let before = (now - KEPT_FOR).seconds();
+        loop {
+            let gone = sqlx::query(sql).bind(before).bind(PIECE).execute(&self.pool).await?;
+            if gone.rows_affected() < PIECE.unsigned_abs() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Leaves a line of what changes nothing in the store.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn note(&self, entry: &Entry<'_>, by: &Author<'_>) -> Result<(), StoreFault> {
+        self.within(async { self.change(by, entry).await?.commit().await.map(drop) }).await
+    }
+
     /// The latest lines of the audit log before this revision, the latest first.
     ///
     /// # Errors

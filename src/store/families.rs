@@ -2,8 +2,15 @@
 //!
 //! A token is kept as its SHA-256 alone. The family's row is locked while one of its tokens is used
 //! and while it is ended, so that of two uses one comes first, and none comes after the end.
+//!
+//! **At once or again.** Two tabs of one client use one token at the same moment, and nobody has a copy.
+//! A use that came before the first one was answered, or within a second of that, has lost to it
+//! and ends nothing; it is given nothing either. What comes later is a use of something that was
+//! used up.
 
-use sqlx::{Row as _, any::AnyRow};
+use std::time::Instant;
+
+use sqlx::{Any, Row as _, Transaction, any::AnyRow};
 
 use super::{Author, Entry, Revocation, RevocationKind, Store, StoreFault, lists, revocations};
 use crate::model::{Secret, Timestamp};
@@ -50,6 +57,8 @@ pub enum Use {
     First(Family),
     /// Its family has ended or expired; nothing was changed.
     Over(Family),
+    /// It was used at the same moment, and the other use came first; nothing was changed.
+    Late(Family),
     /// It was used before, in a family that is alive; nothing was changed.
     Reused {
         /// Its family, which whoever calls ends.
@@ -60,6 +69,17 @@ pub enum Use {
     /// There is no such token.
     Unknown,
 }
+
+/// Families of one subject that are kept: of more, those that have ended are forgotten first, and then
+/// the oldest.
+pub const MOST_FAMILIES: u32 = 100;
+
+/// Seconds after its first use was answered in which a token that comes again has only lost to it.
+/// Times are kept in whole seconds, so that it may be almost one more.
+const AT_ONCE: i64 = 1;
+
+/// How long a use may wait for its turn, and clocks of gateways may differ.
+const WAITING: i64 = 10;
 
 impl Store {
     /// Opens a family with its first token, unless its user was changed meanwhile so that he would
@@ -104,6 +124,7 @@ impl Store {
                 .bind(now.seconds())
                 .execute(&mut *transaction)
                 .await?;
+            forget_oldest(&mut transaction, family.subject).await?;
             transaction.commit().await?;
             Ok(true)
         })
@@ -121,6 +142,7 @@ impl Store {
         next: &[u8; 32],
         now: Timestamp,
     ) -> Result<Use, StoreFault> {
+        let begun = Instant::now();
         self.within(async {
             let digest = lists::hex(token);
             let (_turn, mut transaction) = self.begin().await?;
@@ -139,14 +161,14 @@ impl Store {
                        WHERE sha256 = $1 AND used IS NULL";
             let used = sqlx::query(sql)
                 .bind(digest.clone())
-                .bind(now.seconds())
+                .bind((now + begun.elapsed()).seconds())
                 .execute(&mut *transaction)
                 .await?;
             if used.rows_affected() != 1 {
                 let sql = "SELECT used FROM portcullis_refresh_tokens WHERE sha256 = $1";
                 let row = sqlx::query(sql).bind(digest).fetch_one(&mut *transaction).await?;
                 let used = lists::time(&row, 0)?.unwrap_or_default();
-                return Ok(Use::Reused { family, used });
+                return Ok(Use::again(family, used, now));
             }
             sqlx::query(ADD_TOKEN)
                 .bind(lists::hex(next))
@@ -180,7 +202,7 @@ impl Store {
                 return Ok(Use::Over(family));
             }
             Ok(match lists::time(&row, 6)? {
-                Some(used) => Use::Reused { family, used },
+                Some(used) => Use::again(family, used, now),
                 None => Use::First(family),
             })
         })
@@ -209,12 +231,12 @@ impl Store {
     pub async fn end_family(
         &self,
         family: &Family,
-        author: &Author<'_>,
         entry: &Entry<'_>,
-        now: Timestamp,
+        by: &Author<'_>,
     ) -> Result<Revocation, StoreFault> {
         self.within(async {
-            let mut change = self.change(author, entry, now).await?;
+            let now = by.at;
+            let mut change = self.change(by, entry).await?;
             let sql = "UPDATE portcullis_families SET ended = $2 WHERE id = $1 AND ended IS NULL";
             sqlx::query(sql)
                 .bind(family.id.clone())
@@ -235,8 +257,8 @@ impl Store {
         .await
     }
 
-    /// Forgets families that have expired and revocations that no token outlives. Cheap if there
-    /// is nothing to forget.
+    /// Forgets families that have expired, revocations that no token outlives, and the oldest lines of
+    /// the audit log. Cheap if there is nothing to forget.
     ///
     /// # Errors
     /// The store is away.
@@ -249,10 +271,42 @@ impl Store {
             sqlx::query(sql).bind(now.seconds()).execute(&self.pool).await?;
             let sql = "DELETE FROM portcullis_revocations WHERE until < $1";
             sqlx::query(sql).bind(now.seconds()).execute(&self.pool).await?;
-            self.forget_lists(now).await
+            self.forget_lists(now).await?;
+            self.forget_lines(now).await
         })
         .await
     }
+}
+
+impl Use {
+    /// A token came again that was used then.
+    fn again(family: Family, used: Timestamp, now: Timestamp) -> Self {
+        let since = now.seconds() - used.seconds();
+        if (-WAITING..=AT_ONCE).contains(&since) {
+            Self::Late(family)
+        } else {
+            Self::Reused { family, used }
+        }
+    }
+}
+
+/// Forgets families of a subject beyond those that are kept. First the family and then its tokens, as
+/// whoever uses one of them takes hold of both.
+async fn forget_oldest(
+    transaction: &mut Transaction<'static, Any>,
+    subject: &str,
+) -> Result<(), StoreFault> {
+    let sql = "DELETE FROM portcullis_families WHERE id IN
+               (SELECT id FROM portcullis_families WHERE subject = $1
+                ORDER BY CASE WHEN ended IS NULL THEN 0 ELSE 1 END, issued DESC, id
+                LIMIT 1000 OFFSET $2) RETURNING id";
+    let gone = sqlx::query(sql).bind(subject.to_owned()).bind(i64::from(MOST_FAMILIES));
+    for row in gone.fetch_all(&mut **transaction).await? {
+        let id: String = row.try_get(0)?;
+        let sql = "DELETE FROM portcullis_refresh_tokens WHERE family = $1";
+        sqlx::query(sql).bind(id).execute(&mut **transaction).await?;
+    }
+    Ok(())
 }
 
 const ADD_TOKEN: &str =

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use sqlx::Row as _;
 
-use super::{Author, Entry, NewUser, Store, StoreFault, lists, names, users, within};
+use super::{Author, Entry, Store, StoreFault, UserTerms, keys, lists, names, users, within};
 use crate::model::{Permission, Role, Timestamp, folded_username};
 
 /// Users of one piece.
@@ -31,17 +31,16 @@ impl Store {
     /// With the index of the user at fault, if it is one: its subject or its username is taken.
     pub async fn import_users(
         &self,
-        users: &[NewUser],
-        author: &Author<'_>,
-        now: Timestamp,
+        users: &[UserTerms],
+        by: &Author<'_>,
         progress: impl FnMut(usize),
     ) -> Result<(), Fault> {
         let mut bytes = [0; 32];
         let random = SystemRandom::new().fill(&mut bytes);
         random.map_err(|_| (None, StoreFault::Randomness))?;
         let list = lists::hex(&bytes);
-        let done = match self.stage(&list, users, now, progress).await {
-            Ok(()) => self.take_in(&list, users.len(), author, now).await,
+        let done = match self.stage(&list, users, by.at, progress).await {
+            Ok(()) => self.take_in(&list, users.len(), by).await,
             Err(fault) => Err(fault),
         };
         // What stays because this failed goes with what has expired.
@@ -52,7 +51,7 @@ impl Store {
     async fn stage(
         &self,
         list: &str,
-        users: &[NewUser],
+        users: &[UserTerms],
         now: Timestamp,
         mut progress: impl FnMut(usize),
     ) -> Result<(), Fault> {
@@ -72,7 +71,7 @@ impl Store {
         &self,
         list: &str,
         first: usize,
-        piece: &[NewUser],
+        piece: &[UserTerms],
         now: Timestamp,
     ) -> Result<(), Fault> {
         let (_turn, mut transaction) = self.begin().await.map_err(|fault| (None, fault))?;
@@ -99,17 +98,11 @@ impl Store {
         transaction.commit().await.map_err(|error| (None, error.into()))
     }
 
-    async fn take_in(
-        &self,
-        list: &str,
-        length: usize,
-        author: &Author<'_>,
-        now: Timestamp,
-    ) -> Result<(), Fault> {
+    async fn take_in(&self, list: &str, length: usize, by: &Author<'_>) -> Result<(), Fault> {
         let taken_in = within(TAKING_IN, async {
             let detail = format!("{length} users");
             let entry = Entry { action: "user.import", target: "", detail: &detail };
-            let mut change = self.change(author, &entry, now).await?;
+            let mut change = self.change(by, &entry).await?;
             let sql = "INSERT INTO portcullis_users (subject, username, password, roles,
                        permissions, plan, disabled, created, revision)
                        SELECT subject, username, password, roles, permissions, plan, disabled,
@@ -117,11 +110,18 @@ impl Store {
                        FROM portcullis_staged_users WHERE list = $1";
             sqlx::query(sql)
                 .bind(list.to_owned())
-                .bind(now.seconds())
+                .bind(by.at.seconds())
                 .bind(change.revision)
                 .execute(&mut *change.transaction)
                 .await
                 .map_err(|error| StoreFault::taken(error, TAKEN))?;
+            let sql = "SELECT 1 FROM portcullis_staged_users s JOIN portcullis_keys k
+                       ON k.id = s.subject AND k.owner IS NULL AND k.revoked IS NULL
+                       WHERE s.list = $1 LIMIT 1";
+            let key = sqlx::query(sql).bind(list.to_owned());
+            if key.fetch_optional(&mut *change.transaction).await?.is_some() {
+                return Err(StoreFault::Taken { what: keys::KEYS_ID });
+            }
             let sql = "INSERT INTO portcullis_names (folded, subject)
                        SELECT folded, subject FROM portcullis_staged_users WHERE list = $1";
             sqlx::query(sql)
@@ -146,7 +146,9 @@ impl Store {
         let sql = "SELECT s.place FROM portcullis_staged_users s WHERE s.list = $1 AND
                    (EXISTS (SELECT 1 FROM portcullis_users u WHERE u.subject = s.subject) OR
                     EXISTS (SELECT 1 FROM portcullis_users u WHERE u.username = s.username) OR
-                    EXISTS (SELECT 1 FROM portcullis_names n WHERE n.folded = s.folded))
+                    EXISTS (SELECT 1 FROM portcullis_names n WHERE n.folded = s.folded) OR
+                    EXISTS (SELECT 1 FROM portcullis_keys k WHERE k.id = s.subject
+                            AND k.owner IS NULL AND k.revoked IS NULL))
                    ORDER BY s.place LIMIT 1";
         let row = sqlx::query(sql).bind(list.to_owned()).fetch_optional(&self.pool).await?;
         let place: Option<i64> = row.map(|row| row.try_get(0)).transpose()?;

@@ -3,23 +3,24 @@
 use sqlx::{Row as _, any::AnyRow};
 
 use super::{
-    Author, Change, Entry, Revocation, RevocationKind, Store, StoreFault, lists, revocations,
+    Author, Change, Entry, Revocation, RevocationKind, Store, StoreFault, lists, revocations, said,
+    users,
 };
 use crate::model::{Cidr, Permission, PlanName, Role, Timestamp};
 
-/// A key as it is kept.
+/// What is settled of a key, when it is made and by whoever changes it.
 #[derive(Clone, Debug)]
-pub struct StoredKey {
+pub struct KeyTerms {
     /// Its public id, which never changes and is never used again.
     pub id: String,
     /// The SHA-256 of the whole key.
     pub sha256: [u8; 32],
-    /// The key that this one replaced, until its date.
-    pub previous: Option<Previous>,
     /// What people call it.
     pub name: Option<String>,
     /// The subject that it speaks for; its id if absent.
     pub owner: Option<String>,
+    /// Whether the owner was a user when the key was made: it is worth nothing while he is none.
+    pub is_users: bool,
     /// Roles as granted.
     pub roles: Vec<Role>,
     /// Its own permissions.
@@ -30,6 +31,15 @@ pub struct StoredKey {
     pub networks: Vec<Cidr>,
     /// When it ends.
     pub expires: Option<Timestamp>,
+}
+
+/// A key as it is kept.
+#[derive(Clone, Debug)]
+pub struct StoredKey {
+    /// What is settled of it.
+    pub terms: KeyTerms,
+    /// The key that this one replaced, until its date.
+    pub previous: Option<Previous>,
     /// Whether it is shut out. A row that cannot be read is.
     pub disabled: bool,
     /// When it was revoked, for good.
@@ -49,29 +59,6 @@ pub struct Previous {
     pub sha256: [u8; 32],
     /// Until when it is good.
     pub until: Timestamp,
-}
-
-/// A key to be made.
-#[derive(Clone, Debug)]
-pub struct NewKey {
-    /// Its public id.
-    pub id: String,
-    /// The SHA-256 of the whole key.
-    pub sha256: [u8; 32],
-    /// What people call it.
-    pub name: Option<String>,
-    /// The subject that it speaks for; its id if absent.
-    pub owner: Option<String>,
-    /// Roles.
-    pub roles: Vec<Role>,
-    /// Permissions.
-    pub permissions: Vec<Permission>,
-    /// Its plan.
-    pub plan: Option<PlanName>,
-    /// Where it may be used from; empty is anywhere.
-    pub networks: Vec<Cidr>,
-    /// When it ends.
-    pub expires: Option<Timestamp>,
 }
 
 /// What is to be changed of a key; what is absent stays.
@@ -107,41 +94,24 @@ impl KeyChange {
     }
 }
 
-impl KeyChange {
-    /// What is changed, by name, for the audit log.
-    pub fn names(&self) -> Vec<&'static str> {
-        let Self { name, roles, permissions, plan, networks, expires, disabled } = self;
-        let named = [
-            ("name", name.is_some()),
-            ("roles", roles.is_some()),
-            ("permissions", permissions.is_some()),
-            ("plan", plan.is_some()),
-            ("networks", networks.is_some()),
-            ("expires", expires.is_some()),
-            ("disabled", disabled.is_some()),
-        ];
-        named.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect()
-    }
-}
-
 impl Store {
-    /// Keeps a new key.
+    /// Keeps a new key. Without an owner it speaks as its id, which then must be nobody else's.
     ///
     /// # Errors
     /// The id is taken; the store is away.
-    pub async fn add_key(
-        &self,
-        key: &NewKey,
-        author: &Author<'_>,
-        now: Timestamp,
-    ) -> Result<StoredKey, StoreFault> {
+    pub async fn add_key(&self, key: &KeyTerms, by: &Author<'_>) -> Result<StoredKey, StoreFault> {
         self.within(async {
-            let detail = key.owner.as_deref().unwrap_or_default();
-            let entry = Entry { action: "key.create", target: &key.id, detail };
-            let mut change = self.change(author, &entry, now).await?;
+            let detail = said::of_key(key);
+            let entry = Entry { action: "key.create", target: &key.id, detail: &detail };
+            let mut change = self.change(by, &entry).await?;
+            let subject = key.owner.as_ref().unwrap_or(&key.id);
+            let is_users = users::is_there(&mut change, subject).await?;
+            if is_users && key.owner.is_none() {
+                return Err(StoreFault::Taken { what: USERS_ID });
+            }
             let sql = "INSERT INTO portcullis_keys (id, sha256, name, owner, roles, permissions,
-                       plan, networks, expires, disabled, created, revision)
-                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11)";
+                       plan, networks, expires, disabled, created, revision, is_users)
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12)";
             sqlx::query(sql)
                 .bind(key.id.clone())
                 .bind(lists::hex(&key.sha256))
@@ -152,8 +122,9 @@ impl Store {
                 .bind(key.plan.as_ref().map(|plan| plan.as_str().to_owned()))
                 .bind(lists::written(key.networks.iter().map(Cidr::to_string)))
                 .bind(key.expires.map(Timestamp::seconds))
-                .bind(now.seconds())
+                .bind(by.at.seconds())
                 .bind(change.revision)
+                .bind(i64::from(is_users || (key.is_users && key.owner.is_some())))
                 .execute(&mut *change.transaction)
                 .await
                 .map_err(|error| StoreFault::taken(error, "key's id"))?;
@@ -172,31 +143,32 @@ impl Store {
         &self,
         id: &str,
         wanted: &KeyChange,
-        author: &Author<'_>,
-        entry: &Entry<'_>,
-        now: Timestamp,
+        by: &Author<'_>,
     ) -> Result<StoredKey, StoreFault> {
         self.within(async {
-            let mut change = self.change(author, entry, now).await?;
+            let detail = said::of_key_change(wanted);
+            let entry = Entry { action: "key.set", target: id, detail: &detail };
+            let mut change = self.change(by, &entry).await?;
             let mut key = alive(&mut change, id).await?;
             apply(&mut key, wanted);
+            let terms = &key.terms;
             let sql = "UPDATE portcullis_keys SET name = $2, roles = $3, permissions = $4,
                        plan = $5, networks = $6, expires = $7, disabled = $8, revision = $9
                        WHERE id = $1";
             sqlx::query(sql)
                 .bind(id.to_owned())
-                .bind(key.name.clone())
-                .bind(lists::written(key.roles.iter().map(Role::as_str)))
-                .bind(lists::written(key.permissions.iter().map(Permission::as_str)))
-                .bind(key.plan.as_ref().map(|plan| plan.as_str().to_owned()))
-                .bind(lists::written(key.networks.iter().map(Cidr::to_string)))
-                .bind(key.expires.map(Timestamp::seconds))
+                .bind(terms.name.clone())
+                .bind(lists::written(terms.roles.iter().map(Role::as_str)))
+                .bind(lists::written(terms.permissions.iter().map(Permission::as_str)))
+                .bind(terms.plan.as_ref().map(|plan| plan.as_str().to_owned()))
+                .bind(lists::written(terms.networks.iter().map(Cidr::to_string)))
+                .bind(terms.expires.map(Timestamp::seconds))
                 .bind(i64::from(key.disabled))
                 .bind(change.revision)
                 .execute(&mut *change.transaction)
                 .await?;
             if wanted.disabled == Some(true) {
-                let mark = Revocation::of_all(RevocationKind::Key, id, now, change.revision);
+                let mark = Revocation::of_all(RevocationKind::Key, id, by.at, change.revision);
                 revocations::add(&mut change, &mark).await?;
             }
             key.revision = change.revision;
@@ -216,25 +188,24 @@ impl Store {
         id: &str,
         sha256: &[u8; 32],
         until: Timestamp,
-        author: &Author<'_>,
-        now: Timestamp,
+        by: &Author<'_>,
     ) -> Result<StoredKey, StoreFault> {
         self.within(async {
             let entry = Entry { action: "key.rotate", target: id, detail: "" };
-            let mut change = self.change(author, &entry, now).await?;
+            let mut change = self.change(by, &entry).await?;
             let mut key = alive(&mut change, id).await?;
             let sql = "UPDATE portcullis_keys SET previous_sha256 = $2, previous_until = $3,
                        sha256 = $4, revision = $5 WHERE id = $1";
             sqlx::query(sql)
                 .bind(id.to_owned())
-                .bind(lists::hex(&key.sha256))
+                .bind(lists::hex(&key.terms.sha256))
                 .bind(until.seconds())
                 .bind(lists::hex(sha256))
                 .bind(change.revision)
                 .execute(&mut *change.transaction)
                 .await?;
-            key.previous = Some(Previous { sha256: key.sha256, until });
-            key.sha256 = *sha256;
+            key.previous = Some(Previous { sha256: key.terms.sha256, until });
+            key.terms.sha256 = *sha256;
             key.revision = change.revision;
             change.commit().await?;
             Ok(key)
@@ -247,17 +218,12 @@ impl Store {
     ///
     /// # Errors
     /// There is no such key; the store is away.
-    pub async fn revoke_key(
-        &self,
-        id: &str,
-        author: &Author<'_>,
-        now: Timestamp,
-    ) -> Result<StoredKey, StoreFault> {
+    pub async fn revoke_key(&self, id: &str, by: &Author<'_>) -> Result<StoredKey, StoreFault> {
         self.within(async {
             let entry = Entry { action: "key.revoke", target: id, detail: "" };
-            let mut change = self.change(author, &entry, now).await?;
+            let mut change = self.change(by, &entry).await?;
             let mut key = required(&mut change, id).await?;
-            key.revoked = key.revoked.or(Some(now));
+            key.revoked = key.revoked.or(Some(by.at));
             key.revision = change.revision;
             let sql = "UPDATE portcullis_keys SET revoked = $2, revision = $3 WHERE id = $1";
             sqlx::query(sql)
@@ -266,7 +232,7 @@ impl Store {
                 .bind(change.revision)
                 .execute(&mut *change.transaction)
                 .await?;
-            let mark = Revocation::of_all(RevocationKind::Key, id, now, change.revision);
+            let mark = Revocation::of_all(RevocationKind::Key, id, by.at, change.revision);
             revocations::add(&mut change, &mark).await?;
             change.commit().await?;
             Ok(key)
@@ -315,7 +281,7 @@ impl Store {
         self.within(async {
             let sql = "SELECT id, sha256, previous_sha256, previous_until, name, owner, roles,
                        permissions, plan, networks, expires, disabled, revoked, created, last_used,
-                       revision FROM portcullis_keys WHERE id > $1 ORDER BY id LIMIT $2";
+                       revision, is_users FROM portcullis_keys WHERE id > $1 ORDER BY id LIMIT $2";
             let rows = sqlx::query(sql).bind(id.to_owned()).bind(i64::from(most));
             rows.fetch_all(&self.pool).await?.iter().map(read).collect()
         })
@@ -334,7 +300,7 @@ impl Store {
         self.within(async {
             let sql = "SELECT id, sha256, previous_sha256, previous_until, name, owner, roles,
                        permissions, plan, networks, expires, disabled, revoked, created, last_used,
-                       revision FROM portcullis_keys
+                       revision, is_users FROM portcullis_keys
                        WHERE (revision, id) > ($1, $2) ORDER BY revision, id LIMIT $3";
             let rows =
                 sqlx::query(sql).bind(after.0).bind(after.1.to_owned()).bind(i64::from(most));
@@ -342,6 +308,19 @@ impl Store {
         })
         .await
     }
+}
+
+/// What is taken where a key would speak as a user by its id alone: it would not be known for his.
+pub const USERS_ID: &str = "key's id, by a user (name him as the owner if the key is his),";
+
+/// What is taken where a user would have the name that a key without owner speaks under.
+pub const KEYS_ID: &str = "id, by an API key without owner,";
+
+/// Whether a key speaks under this name with no user behind it.
+pub(super) async fn speaks_as(change: &mut Change, subject: &str) -> Result<bool, StoreFault> {
+    let sql = "SELECT 1 FROM portcullis_keys WHERE id = $1 AND owner IS NULL AND revoked IS NULL";
+    let key = sqlx::query(sql).bind(subject.to_owned());
+    Ok(key.fetch_optional(&mut *change.transaction).await?.is_some())
 }
 
 /// Revokes all keys of a user that goes.
@@ -368,7 +347,7 @@ pub(super) async fn revoke_owned(
 
 const BY_ID: &str = "SELECT id, sha256, previous_sha256, previous_until, name, owner, roles,
                      permissions, plan, networks, expires, disabled, revoked, created, last_used,
-                     revision FROM portcullis_keys WHERE id = $1";
+                     revision, is_users FROM portcullis_keys WHERE id = $1";
 
 async fn required(change: &mut Change, id: &str) -> Result<StoredKey, StoreFault> {
     let row = sqlx::query(BY_ID).bind(id.to_owned());
@@ -383,12 +362,13 @@ async fn alive(change: &mut Change, id: &str) -> Result<StoredKey, StoreFault> {
 
 fn apply(key: &mut StoredKey, wanted: &KeyChange) {
     let KeyChange { name, roles, permissions, plan, networks, expires, disabled } = wanted.clone();
-    key.name = name.unwrap_or_else(|| key.name.take());
-    key.roles = roles.unwrap_or_else(|| std::mem::take(&mut key.roles));
-    key.permissions = permissions.unwrap_or_else(|| std::mem::take(&mut key.permissions));
-    key.plan = plan.unwrap_or_else(|| key.plan.take());
-    key.networks = networks.unwrap_or_else(|| std::mem::take(&mut key.networks));
-    key.expires = expires.unwrap_or(key.expires);
+    let terms = &mut key.terms;
+    terms.name = name.unwrap_or_else(|| terms.name.take());
+    terms.roles = roles.unwrap_or_else(|| std::mem::take(&mut terms.roles));
+    terms.permissions = permissions.unwrap_or_else(|| std::mem::take(&mut terms.permissions));
+    terms.plan = plan.unwrap_or_else(|| terms.plan.take());
+    terms.networks = networks.unwrap_or_else(|| std::mem::take(&mut terms.networks));
+    terms.expires = expires.unwrap_or(terms.expires);
     key.disabled = disabled.unwrap_or(key.disabled);
 }
 
@@ -413,21 +393,25 @@ fn read(row: &AnyRow) -> Result<StoredKey, StoreFault> {
         _ => None,
     };
     let plan: Option<String> = row.try_get(8)?;
+    let is_users: i64 = row.try_get(16)?;
     Ok(StoredKey {
-        sha256: lists::digest(row.try_get(1)?, "key's digest")?,
+        terms: KeyTerms {
+            sha256: lists::digest(row.try_get(1)?, "key's digest")?,
+            name: row.try_get(4)?,
+            owner: row.try_get(5)?,
+            is_users: is_users != 0,
+            roles: roles.unwrap_or_default(),
+            permissions: permissions.unwrap_or_default(),
+            plan: plan.map(PlanName::from),
+            networks: networks.unwrap_or_default(),
+            expires: lists::time(row, 10)?,
+            id,
+        },
         previous,
-        name: row.try_get(4)?,
-        owner: row.try_get(5)?,
-        roles: roles.unwrap_or_default(),
-        permissions: permissions.unwrap_or_default(),
-        plan: plan.map(PlanName::from),
-        networks: networks.unwrap_or_default(),
-        expires: lists::time(row, 10)?,
         disabled: damaged || disabled != 0,
         revoked: lists::time(row, 12)?,
         created: Timestamp::from_seconds(row.try_get(13)?),
         last_used: lists::time(row, 14)?,
         revision: row.try_get(15)?,
-        id,
     })
 }

@@ -20,6 +20,7 @@ mod minted;
 mod names;
 mod open;
 mod revocations;
+mod said;
 mod schema;
 mod users;
 
@@ -29,14 +30,12 @@ use sqlx::{Any, AnyPool, Row as _, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use audit::{Author, Entry, Logged};
-pub use families::{Family, NewFamily, Use};
+pub use families::{Family, MOST_FAMILIES, NewFamily, Use};
 pub use fault::StoreFault;
-pub use keys::{KeyChange, NewKey, Previous, StoredKey};
+pub use keys::{KEYS_ID, KeyChange, KeyTerms, Previous, StoredKey, USERS_ID};
 pub use minted::{MintedKey, is_intact, is_key_id};
 pub use revocations::{Revocation, RevocationKind};
-pub use users::{NewUser, PasswordSet, StoredUser, UserChange};
-
-use crate::model::Timestamp;
+pub use users::{PasswordSet, StoredUser, UserChange, UserTerms};
 
 /// How long a question may take, and each statement of a change.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -112,18 +111,13 @@ impl Store {
     }
 
     /// Begins a change: takes the next revision, and notes who changes what.
-    async fn change(
-        &self,
-        author: &Author<'_>,
-        entry: &Entry<'_>,
-        now: Timestamp,
-    ) -> Result<Change, StoreFault> {
+    async fn change(&self, by: &Author<'_>, entry: &Entry<'_>) -> Result<Change, StoreFault> {
         let (turn, mut transaction) = self.begin().await?;
         let sql =
             "UPDATE portcullis_state SET revision = revision + 1 WHERE id = 1 RETURNING revision";
         let row = sqlx::query(sql).fetch_one(&mut *transaction).await?;
         let mut change = Change { transaction, revision: row.try_get(0)?, _turn: turn };
-        audit::note(&mut change, author, entry, now).await?;
+        audit::note(&mut change, by, entry).await?;
         Ok(change)
     }
 

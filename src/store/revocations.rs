@@ -66,12 +66,11 @@ impl Store {
     pub async fn revoke(
         &self,
         revocation: &Revocation,
-        author: &Author<'_>,
         entry: &Entry<'_>,
-        now: Timestamp,
+        by: &Author<'_>,
     ) -> Result<i64, StoreFault> {
         self.within(async {
-            let mut change = self.change(author, entry, now).await?;
+            let mut change = self.change(by, entry).await?;
             add(&mut change, revocation).await?;
             change.commit().await
         })

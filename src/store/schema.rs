@@ -9,7 +9,7 @@ use sqlx::{AnyPool, Row as _};
 use super::{StoreFault, names};
 
 /// What makes each version of the one before it. What was released is never changed.
-const VERSIONS: &[&[&str]] = &[FIRST, NAMES, LISTS];
+const VERSIONS: &[&[&str]] = &[FIRST, NAMES, LISTS, OWNERS];
 
 const FIRST: &[&str] = &[
     "CREATE TABLE portcullis_users (
@@ -118,6 +118,14 @@ const LISTS: &[&str] = &[
         UNIQUE (list, folded)
     )",
     "CREATE INDEX portcullis_staged_users_staged ON portcullis_staged_users (staged)",
+];
+
+/// Whose owner is a user, and a way to the oldest lines of the audit log.
+const OWNERS: &[&str] = &[
+    "ALTER TABLE portcullis_keys ADD COLUMN is_users BIGINT NOT NULL DEFAULT 0",
+    "UPDATE portcullis_keys SET is_users = 1
+     WHERE owner IN (SELECT subject FROM portcullis_users)",
+    "CREATE INDEX portcullis_audit_at ON portcullis_audit (at)",
 ];
 
 /// The latest version that this program knows.

@@ -4,13 +4,13 @@ use sqlx::{Row as _, any::AnyRow};
 
 use super::{
     Author, Change, Entry, Revocation, RevocationKind, Store, StoreFault, keys, lists, names,
-    revocations,
+    revocations, said,
 };
 use crate::model::{Permission, PlanName, Role, Secret, Timestamp};
 
-/// A user as it is kept.
+/// What is settled of a user, when it is added and by whoever changes it.
 #[derive(Clone, Debug)]
-pub struct StoredUser {
+pub struct UserTerms {
     /// Its subject, which never changes.
     pub subject: String,
     /// The name it logs in by.
@@ -25,31 +25,19 @@ pub struct StoredUser {
     pub plan: Option<PlanName>,
     /// Whether it is shut out. A row that cannot be read is.
     pub disabled: bool,
+}
+
+/// A user as it is kept.
+#[derive(Clone, Debug)]
+pub struct StoredUser {
+    /// What is settled of it.
+    pub terms: UserTerms,
     /// When it was added.
     pub created: Timestamp,
     /// When it last logged in.
     pub last_login: Option<Timestamp>,
     /// The number of its latest change.
     pub revision: i64,
-}
-
-/// A user to be added.
-#[derive(Clone, Debug)]
-pub struct NewUser {
-    /// Its subject.
-    pub subject: String,
-    /// The name it logs in by.
-    pub username: String,
-    /// The hash of its password.
-    pub password: Option<Secret>,
-    /// Roles.
-    pub roles: Vec<Role>,
-    /// Permissions.
-    pub permissions: Vec<Permission>,
-    /// Its plan.
-    pub plan: Option<PlanName>,
-    /// Whether it is shut out.
-    pub disabled: bool,
 }
 
 /// What becomes of a password.
@@ -90,18 +78,13 @@ impl UserChange {
             && disabled.is_none()
     }
 
-    /// What is changed, by name, for the audit log.
-    pub fn names(&self) -> Vec<&'static str> {
-        let Self { username, password, roles, permissions, plan, disabled } = self;
-        let named = [
-            ("username", username.is_some()),
-            ("password", password.is_some()),
-            ("roles", roles.is_some()),
-            ("permissions", permissions.is_some()),
-            ("plan", plan.is_some()),
-            ("disabled", disabled.is_some()),
-        ];
-        named.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect()
+    /// What the audit log calls it.
+    const fn action(&self) -> &'static str {
+        match self.disabled {
+            Some(true) => "user.disable",
+            Some(false) => "user.enable",
+            None => "user.set",
+        }
     }
 
     /// Whether everything that the user was issued ends with it.
@@ -117,14 +100,14 @@ impl Store {
     /// The subject or the username is taken; the store is away.
     pub async fn add_user(
         &self,
-        user: &NewUser,
-        author: &Author<'_>,
-        now: Timestamp,
+        user: &UserTerms,
+        by: &Author<'_>,
     ) -> Result<StoredUser, StoreFault> {
         self.within(async {
-            let entry = Entry { action: "user.add", target: &user.subject, detail: &user.username };
-            let mut change = self.change(author, &entry, now).await?;
-            insert(&mut change, user, now).await?;
+            let detail = said::of_user(user);
+            let entry = Entry { action: "user.add", target: &user.subject, detail: &detail };
+            let mut change = self.change(by, &entry).await?;
+            insert(&mut change, user, by.at).await?;
             let added = required(&mut change, &user.subject).await?;
             change.commit().await?;
             Ok(added)
@@ -141,35 +124,37 @@ impl Store {
         &self,
         subject: &str,
         wanted: &UserChange,
-        author: &Author<'_>,
-        entry: &Entry<'_>,
-        now: Timestamp,
+        by: &Author<'_>,
     ) -> Result<StoredUser, StoreFault> {
         self.within(async {
-            let mut change = self.change(author, entry, now).await?;
+            let detail = said::of_user_change(wanted);
+            let entry = Entry { action: wanted.action(), target: subject, detail: &detail };
+            let mut change = self.change(by, &entry).await?;
             let mut user = required(&mut change, subject).await?;
-            if let Some(name) = wanted.username.as_ref().filter(|name| **name != user.username) {
+            let username = &user.terms.username;
+            if let Some(name) = wanted.username.as_ref().filter(|name| *name != username) {
                 names::release(&mut change, subject).await?;
                 names::claim(&mut change, subject, name).await?;
             }
-            apply(&mut user, wanted);
+            apply(&mut user.terms, wanted);
+            let terms = &user.terms;
             let sql = "UPDATE portcullis_users SET username = $2, password = $3, roles = $4,
                        permissions = $5, plan = $6, disabled = $7, revision = $8
                        WHERE subject = $1";
             sqlx::query(sql)
                 .bind(subject.to_owned())
-                .bind(user.username.clone())
-                .bind(text(user.password.as_ref()))
-                .bind(lists::written(user.roles.iter().map(Role::as_str)))
-                .bind(lists::written(user.permissions.iter().map(Permission::as_str)))
-                .bind(user.plan.as_ref().map(|plan| plan.as_str().to_owned()))
-                .bind(i64::from(user.disabled))
+                .bind(terms.username.clone())
+                .bind(text(terms.password.as_ref()))
+                .bind(lists::written(terms.roles.iter().map(Role::as_str)))
+                .bind(lists::written(terms.permissions.iter().map(Permission::as_str)))
+                .bind(terms.plan.as_ref().map(|plan| plan.as_str().to_owned()))
+                .bind(i64::from(terms.disabled))
                 .bind(change.revision)
                 .execute(&mut *change.transaction)
                 .await
                 .map_err(|error| StoreFault::taken(error, "username"))?;
             if wanted.cuts_off() {
-                cut_off(&mut change, subject, now).await?;
+                cut_off(&mut change, subject, by.at).await?;
             }
             user.revision = change.revision;
             change.commit().await?;
@@ -183,15 +168,10 @@ impl Store {
     ///
     /// # Errors
     /// There is no such user; the store is away.
-    pub async fn remove_user(
-        &self,
-        subject: &str,
-        author: &Author<'_>,
-        now: Timestamp,
-    ) -> Result<i64, StoreFault> {
+    pub async fn remove_user(&self, subject: &str, by: &Author<'_>) -> Result<i64, StoreFault> {
         self.within(async {
             let entry = Entry { action: "user.remove", target: subject, detail: "" };
-            let mut change = self.change(author, &entry, now).await?;
+            let mut change = self.change(by, &entry).await?;
             let sql = "DELETE FROM portcullis_users WHERE subject = $1";
             let gone =
                 sqlx::query(sql).bind(subject.to_owned()).execute(&mut *change.transaction).await?;
@@ -206,8 +186,8 @@ impl Store {
                 .execute(&mut *change.transaction)
                 .await?;
             names::release(&mut change, subject).await?;
-            keys::revoke_owned(&mut change, subject, now).await?;
-            cut_off(&mut change, subject, now).await?;
+            keys::revoke_owned(&mut change, subject, by.at).await?;
+            cut_off(&mut change, subject, by.at).await?;
             change.commit().await
         })
         .await
@@ -223,12 +203,11 @@ impl Store {
         subject: &str,
         old: &Secret,
         new: &Secret,
-        author: &Author<'_>,
-        now: Timestamp,
+        by: &Author<'_>,
     ) -> Result<bool, StoreFault> {
         self.within(async {
             let entry = Entry { action: "user.rehash", target: subject, detail: "" };
-            let mut change = self.change(author, &entry, now).await?;
+            let mut change = self.change(by, &entry).await?;
             let sql = "UPDATE portcullis_users SET password = $3, revision = $4
                        WHERE subject = $1 AND password = $2";
             let replaced = sqlx::query(sql)
@@ -356,7 +335,17 @@ async fn required(change: &mut Change, subject: &str) -> Result<StoredUser, Stor
     read(&row.ok_or(StoreFault::Absent { what: "user" })?)
 }
 
-async fn insert(change: &mut Change, user: &NewUser, now: Timestamp) -> Result<(), StoreFault> {
+/// Whether this is a user's subject.
+pub(super) async fn is_there(change: &mut Change, subject: &str) -> Result<bool, StoreFault> {
+    let sql = "SELECT 1 FROM portcullis_users WHERE subject = $1";
+    let user = sqlx::query(sql).bind(subject.to_owned());
+    Ok(user.fetch_optional(&mut *change.transaction).await?.is_some())
+}
+
+async fn insert(change: &mut Change, user: &UserTerms, now: Timestamp) -> Result<(), StoreFault> {
+    if keys::speaks_as(change, &user.subject).await? {
+        return Err(StoreFault::Taken { what: keys::KEYS_ID });
+    }
     let sql = "INSERT INTO portcullis_users
                (subject, username, password, roles, permissions, plan, disabled, created, revision)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
@@ -376,7 +365,7 @@ async fn insert(change: &mut Change, user: &NewUser, now: Timestamp) -> Result<(
     names::claim(change, &user.subject, &user.username).await
 }
 
-fn apply(user: &mut StoredUser, wanted: &UserChange) {
+fn apply(user: &mut UserTerms, wanted: &UserChange) {
     let UserChange { username, password, roles, permissions, plan, disabled } = wanted.clone();
     user.username = username.unwrap_or_else(|| std::mem::take(&mut user.username));
     match password {
@@ -421,13 +410,15 @@ fn read(row: &AnyRow) -> Result<StoredUser, StoreFault> {
     let password: Option<String> = row.try_get(2)?;
     let plan: Option<String> = row.try_get(5)?;
     Ok(StoredUser {
-        subject,
-        username: row.try_get(1)?,
-        password: password.map(Secret::new),
-        roles: roles.unwrap_or_default(),
-        permissions: permissions.unwrap_or_default(),
-        plan: plan.map(PlanName::from),
-        disabled: damaged || disabled != 0,
+        terms: UserTerms {
+            subject,
+            username: row.try_get(1)?,
+            password: password.map(Secret::new),
+            roles: roles.unwrap_or_default(),
+            permissions: permissions.unwrap_or_default(),
+            plan: plan.map(PlanName::from),
+            disabled: damaged || disabled != 0,
+        },
         created: Timestamp::from_seconds(row.try_get(7)?),
         last_login: lists::time(row, 8)?,
         revision: row.try_get(9)?,

@@ -10,4 +10,4 @@ pub mod signer;
 mod tests;
 
 pub use endpoint::{Answer, Body, Desk, TokenRequest};
-pub use signer::mint;
+pub use signer::{Minted, mint};

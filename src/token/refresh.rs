@@ -11,7 +11,11 @@ use super::endpoint::{Desk, Refusal};
 use crate::{
     model::Timestamp,
     policy::{
-        Denial, Sources, accounts::User, digest::Digest, issuing::IssuingTerms, sources::Issued,
+        Denial, Sources,
+        accounts::{STAMPED, User, stamp_in},
+        digest::Digest,
+        issuing::IssuingTerms,
+        sources::Issued,
     },
     sources::{
         provider::{self, SignFault},
@@ -77,9 +81,9 @@ pub(super) async fn open<S: Sources>(
     let records = desk.records()?;
     let first = Fresh::new()?;
     let mut family = provider::unique_name()?;
-    let stamp = stamp(desk, user);
-    if let Some(stamp) = &stamp {
-        family.push(SEPARATOR);
+    let stamp = desk.policy.accounts.stamp(&user.subject);
+    if let Some(stamp) = stamp {
+        family.push(STAMPED);
         family.push_str(stamp);
     }
     let opened = NewFamily {
@@ -140,7 +144,8 @@ pub(super) async fn find<S: Sources>(
     }
 }
 
-/// Uses a refresh token: the next one is in its place. Of uses at the same moment one wins.
+/// Uses a refresh token: the next one is in its place. Of uses at the same moment one wins, and what
+/// it is given is good.
 pub(super) async fn exchange<S: Sources>(
     desk: &Desk<'_, S>,
     digest: &Digest,
@@ -161,6 +166,10 @@ async fn unused<S: Sources>(
     match found {
         Use::First(family) => Ok(family),
         Use::Over(_) => Err(Refusal::Refresh("refresh_over")),
+        Use::Late(family) => {
+            late(&family, desk);
+            Err(Refusal::Refresh("refresh_late"))
+        }
         Use::Reused { family, used } => {
             incident(&family, used, desk);
             end(desk, records, &family, "refresh.reuse").await?;
@@ -181,9 +190,21 @@ pub(super) async fn end<S: Sources>(
     action: &'static str,
 ) -> Result<(), Refusal> {
     let origin = desk.request.client.to_string();
-    let author = Author { who: &family.subject, origin: &origin };
+    let by = Author { who: &family.subject, origin: &origin, at: desk.now };
     let entry = Entry { action, target: &family.id, detail: "" };
-    records.end_family(family, &author, &entry, desk.now).await.map_err(away)
+    records.end_family(family, &entry, &by).await.map_err(away)
+}
+
+/// A client that refreshes twice at once: it goes on with what the other use was given.
+fn late<S: Sources>(family: &Family, desk: &Desk<'_, S>) {
+    tracing::warn!(
+        event = "refresh_late",
+        subject = %family.subject,
+        family = %family.id,
+        client = %desk.request.client,
+        request_id = desk.request.request_id,
+        "a refresh token was used twice at the same moment: the later use is given nothing"
+    );
 }
 
 fn incident<S: Sources>(family: &Family, used: Timestamp, desk: &Desk<'_, S>) {
@@ -199,22 +220,11 @@ fn incident<S: Sources>(family: &Family, used: Timestamp, desk: &Desk<'_, S>) {
     );
 }
 
-/// Stands in the id of a family before what tells its user's password from others.
-const SEPARATOR: char = '.';
-
 /// Whether the password is still the one that the login was made with. A user of the store ends his
 /// families when it changes. One of the file cannot: what tells his passwords apart stands in the
-/// name of the family, a digest of the salted hash.
+/// name of the family.
 fn is_same<S: Sources>(desk: &Desk<'_, S>, family: &Family, user: &User) -> bool {
-    let then = family.id.split_once(SEPARATOR).map(|(_, stamp)| stamp);
-    then == stamp(desk, user).as_deref()
-}
-
-fn stamp<S: Sources>(desk: &Desk<'_, S>, user: &User) -> Option<String> {
-    desk.policy.accounts.user(&user.subject)?;
-    let hash = user.password.as_ref().map(|hash| Digest::of(hash.expose()));
-    let digest = hash.map(|hash| hash.to_string()).unwrap_or_default();
-    Some(digest.get(..16).unwrap_or_default().to_owned())
+    stamp_in(&family.id) == desk.policy.accounts.stamp(&user.subject)
 }
 
 pub(super) fn away(fault: StoreFault) -> Refusal {

@@ -68,10 +68,10 @@ async fn end_token<S: Sources>(desk: &Desk<'_, S>, token: &str) -> Result<(), Re
     let kind = RevocationKind::Token;
     let revocation = Revocation { kind, name, at: desk.now, until, revision: 0 };
     let origin = desk.request.client.to_string();
-    let author = Author { who: trusted.subject(), origin: &origin };
+    let by = Author { who: trusted.subject(), origin: &origin, at: desk.now };
     let entry = Entry { action: "token.revoke", target: jti, detail: "" };
     let records = desk.records()?;
-    records.revoke(&revocation, &author, &entry, desk.now).await.map_err(refresh::away)
+    records.revoke(&revocation, &entry, &by).await.map_err(refresh::away)
 }
 
 fn is_claimed(own: &IssuerTerms, jws: &Jws<'_>) -> bool {

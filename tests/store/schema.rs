@@ -41,10 +41,25 @@ async fn a_newer_schema_is_refused(place: Place) {
 async fn a_store_of_the_last_version_is_brought_to_this_one(place: Place) {
     place.open().await.close().await;
     place.run("DROP TABLE portcullis_staged_users").await;
+    place.run("ALTER TABLE portcullis_keys DROP COLUMN is_users").await;
+    place.run("DROP INDEX portcullis_audit_at").await;
+    for statement in [
+        "INSERT INTO portcullis_users (subject, username, roles, permissions, disabled, created, revision)
+         VALUES ('7', 'alice', '[]', '[]', 0, 0, 0)",
+        "INSERT INTO portcullis_keys (id, sha256, owner, roles, permissions, networks, disabled, created, revision)
+         VALUES ('a', 'aa', '7', '[]', '[]', '[]', 0, 0, 0), ('b', 'bb', 'x', '[]', '[]', '[]', 0, 0, 0),
+                ('c', 'cc', NULL, '[]', '[]', '[]', 0, 0, 0)",
+        "UPDATE portcullis_keys SET sha256 = substr('0000000000000000000000000000000000000000000000000000000000000000', 1, 62) || sha256",
+    ] {
+        place.run(statement).await;
+    }
     place.run("UPDATE portcullis_state SET version = 2").await;
     let store = place.open().await;
-    let author = Author { who: "test", origin: "test" };
-    store.import_users(&[], &author, Timestamp::from_seconds(1), |_| {}).await.unwrap();
+    for (id, is_users) in [("a", true), ("b", false), ("c", false)] {
+        assert_eq!(store.key(id).await.unwrap().unwrap().terms.is_users, is_users, "{id}");
+    }
+    let author = Author { who: "test", origin: "test", at: Timestamp::from_seconds(1) };
+    store.import_users(&[], &author, |_| {}).await.unwrap();
     assert_eq!(store.position().await.unwrap().revision, 1);
 }
 

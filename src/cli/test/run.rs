@@ -122,7 +122,9 @@ impl<'p> Suite<'p> {
                 username.as_str(),
                 None,
                 now,
-            )?;
+            )?
+            .minted
+            .token;
             authorization(format!("Bearer {token}"));
         }
         if let Some(login) = &credentials.basic {

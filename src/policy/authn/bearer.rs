@@ -110,6 +110,10 @@ pub async fn judge(
         if sources.is_revoked(&issued).map_err(Refused::Unavailable)? {
             return Err(TokenFault::Revoked.into());
         }
+        let outdated = |login| policy.accounts.has_changed_since(issued.subject, login);
+        if issued.family.is_some_and(outdated) {
+            return Err(TokenFault::Revoked.into());
+        }
         if let (UserRule::Require, Some(id)) = (issuer.users, issued.key) {
             let key = client_of(id, trusted, from.client, sources, now)?;
             return Ok(issuer.principal_of_key(trusted, &key, &policy.roles)?);

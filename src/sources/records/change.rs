@@ -4,8 +4,8 @@ use super::{Records, Row};
 use crate::{
     model::{Secret, Timestamp},
     store::{
-        Author, Entry, Family, KeyChange, NewFamily, NewKey, NewUser, Revocation, RevocationKind,
-        Store, StoreFault, StoredKey, StoredUser, Use, UserChange,
+        Author, Entry, Family, KeyChange, KeyTerms, NewFamily, Revocation, RevocationKind, Store,
+        StoreFault, StoredKey, StoredUser, Use, UserChange, UserTerms,
     },
 };
 
@@ -34,12 +34,11 @@ impl Records {
     /// As [`Store::add_user`].
     pub async fn add_user(
         &self,
-        user: &NewUser,
-        author: &Author<'_>,
-        now: Timestamp,
+        user: &UserTerms,
+        by: &Author<'_>,
     ) -> Result<StoredUser, StoreFault> {
-        let added = self.store()?.add_user(user, author, now).await?;
-        self.take_up(Effect::User(&added), added.revision, now).await;
+        let added = self.store()?.add_user(user, by).await?;
+        self.take_up(Effect::User(&added), added.revision, by.at).await;
         Ok(added)
     }
 
@@ -51,14 +50,12 @@ impl Records {
         &self,
         subject: &str,
         wanted: &UserChange,
-        author: &Author<'_>,
-        entry: &Entry<'_>,
-        now: Timestamp,
+        by: &Author<'_>,
     ) -> Result<StoredUser, StoreFault> {
-        let changed = self.store()?.change_user(subject, wanted, author, entry, now).await?;
+        let changed = self.store()?.change_user(subject, wanted, by).await?;
         let effect =
             if wanted.cuts_off() { Effect::UserCutOff(&changed) } else { Effect::User(&changed) };
-        self.take_up(effect, changed.revision, now).await;
+        self.take_up(effect, changed.revision, by.at).await;
         Ok(changed)
     }
 
@@ -66,14 +63,9 @@ impl Records {
     ///
     /// # Errors
     /// As [`Store::remove_user`].
-    pub async fn remove_user(
-        &self,
-        subject: &str,
-        author: &Author<'_>,
-        now: Timestamp,
-    ) -> Result<(), StoreFault> {
-        let revision = self.store()?.remove_user(subject, author, now).await?;
-        self.take_up(Effect::UserGone(subject, revision), revision, now).await;
+    pub async fn remove_user(&self, subject: &str, by: &Author<'_>) -> Result<(), StoreFault> {
+        let revision = self.store()?.remove_user(subject, by).await?;
+        self.take_up(Effect::UserGone(subject, revision), revision, by.at).await;
         Ok(())
     }
 
@@ -86,10 +78,9 @@ impl Records {
         subject: &str,
         old: &Secret,
         new: &Secret,
-        author: &Author<'_>,
-        now: Timestamp,
+        by: &Author<'_>,
     ) -> Result<bool, StoreFault> {
-        let replaced = self.store()?.upgrade_password(subject, old, new, author, now).await?;
+        let replaced = self.store()?.upgrade_password(subject, old, new, by).await?;
         if replaced {
             // Whoever still has the old hash is asked again when he opens a login: nothing hurries.
             let _ = self.follow().await;
@@ -101,14 +92,9 @@ impl Records {
     ///
     /// # Errors
     /// As [`Store::add_key`].
-    pub async fn add_key(
-        &self,
-        key: &NewKey,
-        author: &Author<'_>,
-        now: Timestamp,
-    ) -> Result<StoredKey, StoreFault> {
-        let added = self.store()?.add_key(key, author, now).await?;
-        self.take_up(Effect::Key(&added), added.revision, now).await;
+    pub async fn add_key(&self, key: &KeyTerms, by: &Author<'_>) -> Result<StoredKey, StoreFault> {
+        let added = self.store()?.add_key(key, by).await?;
+        self.take_up(Effect::Key(&added), added.revision, by.at).await;
         Ok(added)
     }
 
@@ -120,14 +106,12 @@ impl Records {
         &self,
         id: &str,
         wanted: &KeyChange,
-        author: &Author<'_>,
-        entry: &Entry<'_>,
-        now: Timestamp,
+        by: &Author<'_>,
     ) -> Result<StoredKey, StoreFault> {
-        let changed = self.store()?.change_key(id, wanted, author, entry, now).await?;
+        let changed = self.store()?.change_key(id, wanted, by).await?;
         let shut = wanted.disabled == Some(true);
         let effect = if shut { Effect::KeyShut(&changed) } else { Effect::Key(&changed) };
-        self.take_up(effect, changed.revision, now).await;
+        self.take_up(effect, changed.revision, by.at).await;
         Ok(changed)
     }
 
@@ -140,11 +124,10 @@ impl Records {
         id: &str,
         sha256: &[u8; 32],
         until: Timestamp,
-        author: &Author<'_>,
-        now: Timestamp,
+        by: &Author<'_>,
     ) -> Result<StoredKey, StoreFault> {
-        let rotated = self.store()?.rotate_key(id, sha256, until, author, now).await?;
-        self.take_up(Effect::Key(&rotated), rotated.revision, now).await;
+        let rotated = self.store()?.rotate_key(id, sha256, until, by).await?;
+        self.take_up(Effect::Key(&rotated), rotated.revision, by.at).await;
         Ok(rotated)
     }
 
@@ -152,14 +135,9 @@ impl Records {
     ///
     /// # Errors
     /// As [`Store::revoke_key`].
-    pub async fn revoke_key(
-        &self,
-        id: &str,
-        author: &Author<'_>,
-        now: Timestamp,
-    ) -> Result<StoredKey, StoreFault> {
-        let revoked = self.store()?.revoke_key(id, author, now).await?;
-        self.take_up(Effect::KeyShut(&revoked), revoked.revision, now).await;
+    pub async fn revoke_key(&self, id: &str, by: &Author<'_>) -> Result<StoredKey, StoreFault> {
+        let revoked = self.store()?.revoke_key(id, by).await?;
+        self.take_up(Effect::KeyShut(&revoked), revoked.revision, by.at).await;
         Ok(revoked)
     }
 
@@ -170,13 +148,12 @@ impl Records {
     pub async fn revoke(
         &self,
         revocation: &Revocation,
-        author: &Author<'_>,
         entry: &Entry<'_>,
-        now: Timestamp,
+        by: &Author<'_>,
     ) -> Result<(), StoreFault> {
-        let revision = self.store()?.revoke(revocation, author, entry, now).await?;
+        let revision = self.store()?.revoke(revocation, entry, by).await?;
         let revocation = Revocation { revision, ..revocation.clone() };
-        self.take_up(Effect::Revoked(&revocation), revision, now).await;
+        self.take_up(Effect::Revoked(&revocation), revision, by.at).await;
         Ok(())
     }
 
@@ -187,12 +164,11 @@ impl Records {
     pub async fn end_family(
         &self,
         family: &Family,
-        author: &Author<'_>,
         entry: &Entry<'_>,
-        now: Timestamp,
+        by: &Author<'_>,
     ) -> Result<(), StoreFault> {
-        let revocation = self.store()?.end_family(family, author, entry, now).await?;
-        self.take_up(Effect::Revoked(&revocation), revocation.revision, now).await;
+        let revocation = self.store()?.end_family(family, entry, by).await?;
+        self.take_up(Effect::Revoked(&revocation), revocation.revision, by.at).await;
         Ok(())
     }
 
@@ -249,8 +225,10 @@ impl Records {
         };
         match *effect {
             Effect::Revoked(revocation) => known.marks.put(revocation),
-            Effect::KeyShut(key) => mark(RevocationKind::Key, &key.id, key.revision),
-            Effect::UserCutOff(user) => mark(RevocationKind::Subject, &user.subject, user.revision),
+            Effect::KeyShut(key) => mark(RevocationKind::Key, &key.terms.id, key.revision),
+            Effect::UserCutOff(user) => {
+                mark(RevocationKind::Subject, &user.terms.subject, user.revision)
+            }
             Effect::UserGone(subject, revision) => {
                 mark(RevocationKind::Subject, subject, revision);
                 for id in known.keys.owned_by(subject) {
@@ -276,8 +254,8 @@ impl Effect<'_> {
     /// Whose row it puts.
     fn of(&self) -> Row {
         match *self {
-            Self::Key(key) | Self::KeyShut(key) => Row::Key(key.id.clone()),
-            Self::User(user) | Self::UserCutOff(user) => Row::User(user.subject.clone()),
+            Self::Key(key) | Self::KeyShut(key) => Row::Key(key.terms.id.clone()),
+            Self::User(user) | Self::UserCutOff(user) => Row::User(user.terms.subject.clone()),
             Self::UserGone(subject, _) => Row::User(subject.to_owned()),
             Self::Revoked(revocation) => Row::Mark(revocation.name.clone()),
         }

@@ -254,14 +254,14 @@ async fn pages(store: &Store, since: i64, take: &mut impl FnMut(Page)) -> Result
     loop {
         let users = store.users_changed((place.0, &place.1), PAGE).await?;
         let Some(last) = users.last() else { break };
-        place = (last.revision, last.subject.clone());
+        place = (last.revision, last.terms.subject.clone());
         take(Page::Users(users));
     }
     let mut place = after(since);
     loop {
         let keys = store.keys_changed((place.0, &place.1), PAGE).await?;
         let Some(last) = keys.last() else { break };
-        place = (last.revision, last.id.clone());
+        place = (last.revision, last.terms.id.clone());
         take(Page::Keys(keys));
     }
     Ok(())

@@ -18,7 +18,7 @@ use hashbrown::HashTable;
 use crate::{
     model::{Cidr, Permission, PlanName, Role, Timestamp},
     policy::{accounts::ApiKey, digest::Digest},
-    store::StoredKey,
+    store::{KeyTerms, StoredKey},
 };
 
 /// The keys of a store.
@@ -52,6 +52,7 @@ struct Entry {
     /// Minutes since 1970.
     used: AtomicU32,
     shut: bool,
+    is_users: bool,
 }
 
 /// A key that was found.
@@ -59,8 +60,8 @@ struct Entry {
 pub(super) struct Found {
     /// As the judge sees it.
     pub key: ApiKey,
-    /// Whether it speaks for a user, whose state counts too.
-    pub is_owned: bool,
+    /// Whether it is worth nothing while its owner is no user.
+    pub is_users: bool,
     /// Whether this minute is the first in which it is used.
     pub is_fresh_use: bool,
 }
@@ -98,17 +99,18 @@ impl Keys {
             expires: (entry.until != i64::MAX).then(|| Timestamp::from_seconds(entry.until)),
             disabled: entry.shut,
         };
-        Found { key, is_owned: entry.owner.is_some(), is_fresh_use }
+        Found { key, is_users: entry.is_users, is_fresh_use }
     }
 
     /// Keeps a key as it is now, in the place of what it was.
     pub fn put(&mut self, key: &StoredKey) {
-        let used = self.remove(&key.id).max(minutes(key.last_used));
-        let id: Arc<str> = key.id.as_str().into();
-        let owner: Option<Arc<str>> = key.owner.as_deref().map(Into::into);
-        let grants = self.grants_of(key);
+        let terms = &key.terms;
+        let used = self.remove(&terms.id).max(minutes(key.last_used));
+        let id: Arc<str> = terms.id.as_str().into();
+        let owner: Option<Arc<str>> = terms.owner.as_deref().map(Into::into);
+        let grants = self.grants_of(terms);
         let shut = key.disabled || key.revoked.is_some();
-        let until = key.expires.map_or(i64::MAX, Timestamp::seconds);
+        let until = terms.expires.map_or(i64::MAX, Timestamp::seconds);
         let entry = |sha256, until| Entry {
             digest: Digest::from_bytes(sha256),
             id: Arc::clone(&id),
@@ -117,8 +119,9 @@ impl Keys {
             until,
             used: AtomicU32::new(used),
             shut,
+            is_users: terms.is_users,
         };
-        self.insert(entry(key.sha256, until));
+        self.insert(entry(terms.sha256, until));
         if let Some(previous) = key.previous {
             self.insert(entry(previous.sha256, until.min(previous.until.seconds())));
         }
@@ -185,7 +188,7 @@ impl Keys {
         });
     }
 
-    fn grants_of(&mut self, key: &StoredKey) -> Arc<Grants> {
+    fn grants_of(&mut self, key: &KeyTerms) -> Arc<Grants> {
         let grants = Grants {
             roles: key.roles.as_slice().into(),
             permissions: key.permissions.as_slice().into(),
@@ -270,16 +273,19 @@ mod tests {
 
     fn key(id: &str, byte: u8) -> StoredKey {
         StoredKey {
-            id: id.into(),
-            sha256: [byte; 32],
+            terms: KeyTerms {
+                id: id.into(),
+                sha256: [byte; 32],
+                name: None,
+                owner: None,
+                is_users: false,
+                roles: vec![Role::from("user")],
+                permissions: vec![],
+                plan: None,
+                networks: vec![],
+                expires: None,
+            },
             previous: None,
-            name: None,
-            owner: None,
-            roles: vec![Role::from("user")],
-            permissions: vec![],
-            plan: None,
-            networks: vec![],
-            expires: None,
             disabled: false,
             revoked: None,
             created: Timestamp::from_seconds(1),
@@ -326,7 +332,9 @@ mod tests {
     fn what_no_key_has_any_more_is_not_kept() {
         let mut keys = Keys::default();
         keys.put(&key("a", 1));
-        keys.put(&StoredKey { roles: vec![Role::from("admin")], ..key("a", 1) });
+        let mut promoted = key("a", 1);
+        promoted.terms.roles = vec![Role::from("admin")];
+        keys.put(&promoted);
         assert_eq!(keys.grants.len(), 1);
         assert_eq!(&*found(&keys, 1).unwrap().roles, [Role::from("admin")]);
     }
@@ -348,7 +356,9 @@ mod tests {
         let mut keys = Keys::default();
         let digest = |index: u32| *Digest::of(&index.to_le_bytes()).bytes();
         for index in 0..5000_u32 {
-            keys.put(&StoredKey { sha256: digest(index), ..key(&format!("k{index}"), 0) });
+            let mut one = key(&format!("k{index}"), 0);
+            one.terms.sha256 = digest(index);
+            keys.put(&one);
         }
         for index in (0..5000_u32).step_by(2) {
             keys.remove(&format!("k{index}"));

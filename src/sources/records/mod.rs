@@ -295,13 +295,12 @@ impl Records {
 }
 
 impl Known {
-    /// A key is worth no more than the user that it speaks for.
+    /// A key is worth no more than the user that it speaks for, be it under its own id; one that was a
+    /// user's is worth nothing without him.
     fn judge_owner(&self, found: &mut keys::Found, file: &Accounts) {
-        if found.is_owned {
-            let subject = &found.key.subject;
-            let owner = file.user(subject).or_else(|| self.users.find(subject));
-            found.key.disabled |= owner.is_some_and(|user| user.disabled);
-        }
+        let subject = &found.key.subject;
+        let owner = file.user(subject).or_else(|| self.users.find(subject));
+        found.key.disabled |= owner.map_or(found.is_users, |user| user.disabled);
     }
 }
 

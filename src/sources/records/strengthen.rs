@@ -36,9 +36,8 @@ impl Records {
         let hashing = checks.hash(password);
         tokio::spawn(async move {
             if let Some(new) = hashing.await {
-                let author = Author { who: &user.subject, origin: "login" };
-                let done =
-                    records.upgrade_password(&user.subject, &old, &new, &author, now()).await;
+                let by = Author { who: &user.subject, origin: "login", at: now() };
+                let done = records.upgrade_password(&user.subject, &old, &new, &by).await;
                 if let Err(fault) = done {
                     tracing::warn!(event = "hash_not_replaced", subject = &*user.subject, %fault);
                 }

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::{
     model::{Role, Secret},
-    store::{Author, Entry, NewKey, NewUser, UserChange},
+    store::{Author, KeyTerms, UserChange, UserTerms},
 };
 
-const BY_TEST: Author<'static> = Author { who: "test", origin: "test" };
-const ENTRY: Entry<'static> = Entry { action: "user.set", target: "7", detail: "" };
+fn by(seconds: i64) -> Author<'static> {
+    Author { who: "test", origin: "test", at: Timestamp::from_seconds(seconds) }
+}
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds)
@@ -29,12 +30,13 @@ async fn world(max_stale: Duration) -> World {
     World { records, location, _folder: folder }
 }
 
-fn key(id: &str, byte: u8) -> NewKey {
-    NewKey {
+fn key(id: &str, byte: u8) -> KeyTerms {
+    KeyTerms {
         id: id.into(),
         sha256: [byte; 32],
         name: None,
         owner: Some("7".into()),
+        is_users: false,
         roles: vec![Role::from("user")],
         permissions: vec![],
         plan: None,
@@ -43,8 +45,8 @@ fn key(id: &str, byte: u8) -> NewKey {
     }
 }
 
-fn user(subject: &str) -> NewUser {
-    NewUser {
+fn user(subject: &str) -> UserTerms {
+    UserTerms {
         subject: subject.into(),
         username: format!("user{subject}"),
         password: Some(Secret::new("$2b$04$x")),
@@ -75,10 +77,10 @@ fn later(records: &Records) -> Standing {
 async fn a_change_made_here_counts_at_once() {
     let World { records, _folder, .. } = world(Duration::from_secs(600)).await;
     assert_eq!(found(&records, 1).unwrap().map(|key| key.id), None);
-    records.add_user(&user("7"), &BY_TEST, at(1)).await.unwrap();
-    records.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
+    records.add_user(&user("7"), &by(1)).await.unwrap();
+    records.add_key(&key("k", 1), &by(1)).await.unwrap();
     assert!(!found(&records, 1).unwrap().unwrap().disabled);
-    records.revoke_key("k", &BY_TEST, at(2)).await.unwrap();
+    records.revoke_key("k", &by(2)).await.unwrap();
     assert!(found(&records, 1).unwrap().unwrap().disabled);
     assert!(records.is_revoked(RevocationKind::Key, "k", at(2)).unwrap());
     assert!(!records.is_revoked(RevocationKind::Key, "k", at(3)).unwrap());
@@ -88,29 +90,71 @@ async fn a_change_made_here_counts_at_once() {
 async fn a_change_made_elsewhere_counts_when_it_is_heard_of() {
     let World { records, location, _folder } = world(Duration::from_secs(600)).await;
     let other = Store::open(&location).await.unwrap();
-    other.add_user(&user("7"), &BY_TEST, at(1)).await.unwrap();
-    other.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
+    other.add_user(&user("7"), &by(1)).await.unwrap();
+    other.add_key(&key("k", 1), &by(1)).await.unwrap();
     assert!(found(&records, 1).unwrap().is_none());
     assert_eq!(records.follow().await.unwrap(), Followed::Changes);
     assert_eq!(records.follow().await.unwrap(), Followed::Nothing);
     assert!(!found(&records, 1).unwrap().unwrap().disabled);
     // A key of a user who is shut out is shut out with him.
     let shut = UserChange { disabled: Some(true), ..UserChange::default() };
-    other.change_user("7", &shut, &BY_TEST, &ENTRY, at(2)).await.unwrap();
+    other.change_user("7", &shut, &by(2)).await.unwrap();
     records.follow().await.unwrap();
     assert!(found(&records, 1).unwrap().unwrap().disabled);
     assert!(records.is_revoked(RevocationKind::Subject, "7", at(2)).unwrap());
-    other.remove_user("7", &BY_TEST, at(3)).await.unwrap();
+    other.remove_user("7", &by(3)).await.unwrap();
     records.follow().await.unwrap();
     assert!(records.user("7").unwrap().is_none());
     assert!(found(&records, 1).unwrap().unwrap().disabled, "its keys are revoked");
 }
 
+fn file_user(subject: &str, disabled: bool) -> Accounts {
+    let user = User {
+        subject: subject.into(),
+        username: subject.into(),
+        password: None,
+        roles: [].into(),
+        permissions: [].into(),
+        plan: None,
+        disabled,
+    };
+    Accounts::new(vec![user], vec![])
+}
+
+#[tokio::test]
+async fn a_key_is_worth_nothing_while_its_user_is_none() {
+    let World { records, _folder, .. } = world(Duration::from_secs(600)).await;
+    let of_the_file = KeyTerms { is_users: true, owner: Some("f1".into()), ..key("k", 1) };
+    records.add_key(&of_the_file, &by(1)).await.unwrap();
+    let of_a_service = KeyTerms { owner: Some("s1".into()), ..key("l", 2) };
+    records.add_key(&of_a_service, &by(1)).await.unwrap();
+    let is_shut = |byte: u8, file: &Accounts| {
+        let digest = Digest::from_bytes([byte; 32]);
+        records.api_key(&digest, file, None).unwrap().unwrap().disabled
+    };
+    assert!(!is_shut(1, &file_user("f1", false)));
+    assert!(is_shut(1, &file_user("f1", true)), "he is shut out");
+    assert!(is_shut(1, &Accounts::default()), "he is gone");
+    assert!(records.key_by_id("k", &Accounts::default()).unwrap().unwrap().disabled);
+    assert!(!is_shut(2, &Accounts::default()), "nobody ever was that user");
+}
+
+#[tokio::test]
+async fn a_key_under_the_name_of_a_user_is_shut_out_with_him() {
+    let World { records, _folder, .. } = world(Duration::from_secs(600)).await;
+    records.add_key(&KeyTerms { owner: None, ..key("f1", 1) }, &by(1)).await.unwrap();
+    let is_shut = |file: &Accounts| {
+        records.api_key(&Digest::from_bytes([1; 32]), file, None).unwrap().unwrap().disabled
+    };
+    assert!(!is_shut(&Accounts::default()) && !is_shut(&file_user("f1", false)));
+    assert!(is_shut(&file_user("f1", true)));
+}
+
 #[tokio::test]
 async fn another_history_is_read_from_its_beginning() {
     let World { records, location, _folder } = world(Duration::from_secs(600)).await;
-    records.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
-    records.add_key(&key("l", 2), &BY_TEST, at(1)).await.unwrap();
+    records.add_key(&key("k", 1), &by(1)).await.unwrap();
+    records.add_key(&key("l", 2), &by(1)).await.unwrap();
     // As after a copy from before the second key was restored, and went its own way.
     let pool = behind(&location).await;
     for statement in [
@@ -121,7 +165,7 @@ async fn another_history_is_read_from_its_beginning() {
         sqlx::query(statement).execute(&pool).await.unwrap();
     }
     let other = Store::open(&location).await.unwrap();
-    other.add_key(&key("m", 3), &BY_TEST, at(2)).await.unwrap();
+    other.add_key(&key("m", 3), &by(2)).await.unwrap();
     assert_eq!(other.position().await.unwrap().revision, 2);
     assert_eq!(records.follow().await.unwrap(), Followed::Everything);
     let known = [1, 2, 3].map(|byte| found(&records, byte).unwrap().is_some());
@@ -145,7 +189,7 @@ async fn a_change_that_waits_for_the_store_makes_nobody_deaf() {
         .map(|byte| {
             let records = Arc::clone(&records);
             let add = async move {
-                let added = records.add_key(&key(&format!("k{byte}"), byte), &BY_TEST, at(1)).await;
+                let added = records.add_key(&key(&format!("k{byte}"), byte), &by(1)).await;
                 added.map(drop)
             };
             tokio::spawn(add)
@@ -167,13 +211,13 @@ async fn a_change_that_waits_for_the_store_makes_nobody_deaf() {
 #[tokio::test]
 async fn nothing_older_is_put_over_something_newer() {
     let World { records, location, _folder } = world(Duration::from_secs(600)).await;
-    records.add_user(&user("7"), &BY_TEST, at(1)).await.unwrap();
+    records.add_user(&user("7"), &by(1)).await.unwrap();
     // Two changes whose answers come the other way round, and then the store is away.
     let store = Store::open(&location).await.unwrap();
     let shut = UserChange { disabled: Some(true), ..UserChange::default() };
-    let shut = store.change_user("7", &shut, &BY_TEST, &ENTRY, at(2)).await.unwrap();
+    let shut = store.change_user("7", &shut, &by(2)).await.unwrap();
     let open = UserChange { disabled: Some(false), ..UserChange::default() };
-    let open = store.change_user("7", &open, &BY_TEST, &ENTRY, at(3)).await.unwrap();
+    let open = store.change_user("7", &open, &by(3)).await.unwrap();
     records.store().unwrap().close().await;
     records.take_up(change::Effect::User(&open), open.revision, at(3)).await;
     records.take_up(change::Effect::UserCutOff(&shut), shut.revision, at(2)).await;
@@ -186,10 +230,10 @@ async fn nothing_older_is_put_over_something_newer() {
 async fn a_file_that_takes_the_place_of_the_store_is_read() {
     let World { records, location, _folder: kept } = world(Duration::from_secs(600)).await;
     let folder = kept.path();
-    records.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
+    records.add_key(&key("k", 1), &by(1)).await.unwrap();
     let restored = StoreLocation::Sqlite(folder.join("restored.db"));
     let store = Store::open(&restored).await.unwrap();
-    store.add_key(&key("m", 3), &BY_TEST, at(1)).await.unwrap();
+    store.add_key(&key("m", 3), &by(1)).await.unwrap();
     store.close().await;
     for end in ["-wal", "-shm"] {
         std::fs::remove_file(folder.join(format!("store.db{end}"))).unwrap();
@@ -200,10 +244,10 @@ async fn a_file_that_takes_the_place_of_the_store_is_read() {
     assert_eq!(known, [false, true]);
     // Revocations in it are heard, and changes from here are made there.
     let other = Store::open(&location).await.unwrap();
-    other.revoke_key("m", &BY_TEST, at(2)).await.unwrap();
+    other.revoke_key("m", &by(2)).await.unwrap();
     assert_eq!(records.follow().await.unwrap(), Followed::Changes);
     assert!(found(&records, 3).unwrap().unwrap().disabled);
-    records.add_key(&key("n", 4), &BY_TEST, at(3)).await.unwrap();
+    records.add_key(&key("n", 4), &by(3)).await.unwrap();
     assert!(other.key("n").await.unwrap().is_some());
     other.close().await;
 
@@ -213,7 +257,7 @@ async fn a_file_that_takes_the_place_of_the_store_is_read() {
     }
     records.follow().await.unwrap_err();
     assert_eq!(records.standing(), Standing::Stale);
-    assert!(records.add_key(&key("o", 5), &BY_TEST, at(4)).await.is_err());
+    assert!(records.add_key(&key("o", 5), &by(4)).await.is_err());
     assert!(!folder.join("store.db").exists());
     Store::open(&location).await.unwrap();
     assert_eq!(records.follow().await.unwrap(), Followed::Everything);
@@ -224,7 +268,7 @@ async fn a_file_that_takes_the_place_of_the_store_is_read() {
 #[tokio::test]
 async fn what_is_known_serves_for_a_while_and_what_is_not_known_is_not_answered() {
     let World { records, _folder, .. } = world(Duration::from_secs(60)).await;
-    records.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
+    records.add_key(&key("k", 1), &by(1)).await.unwrap();
     records.contact.failed();
     assert_eq!(records.standing(), Standing::Stale);
     assert!(found(&records, 1).unwrap().is_some());
@@ -258,7 +302,7 @@ fn silence_makes_stale_whether_anybody_noticed_or_not() {
 #[tokio::test]
 async fn a_use_is_noted_to_the_minute() {
     let World { records, location, _folder } = world(Duration::from_secs(60)).await;
-    records.add_key(&key("k", 1), &BY_TEST, at(1)).await.unwrap();
+    records.add_key(&key("k", 1), &by(1)).await.unwrap();
     for seconds in [600, 630, 665] {
         let digest = Digest::from_bytes([1; 32]);
         records.api_key(&digest, &Accounts::default(), Some(at(seconds))).unwrap();

@@ -36,6 +36,7 @@ impl Users {
 
     /// Keeps a user as it is now, in the place of what it was.
     pub fn put(&mut self, user: StoredUser) {
+        let user = user.terms;
         self.remove(&user.subject);
         let user = Arc::new(User {
             subject: user.subject.into(),
@@ -92,17 +93,19 @@ fn kind(user: &User) -> Option<HashKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
+    use crate::{model::Timestamp, store::UserTerms};
 
     fn user(subject: &str, username: &str, cost: u32) -> StoredUser {
         StoredUser {
-            subject: subject.into(),
-            username: username.into(),
-            password: Some(Secret::new(format!("$2b${cost:02}${}", "a".repeat(53)))),
-            roles: vec![],
-            permissions: vec![],
-            plan: None,
-            disabled: false,
+            terms: UserTerms {
+                subject: subject.into(),
+                username: username.into(),
+                password: Some(Secret::new(format!("$2b${cost:02}${}", "a".repeat(53)))),
+                roles: vec![],
+                permissions: vec![],
+                plan: None,
+                disabled: false,
+            },
             created: Timestamp::from_seconds(1),
             last_login: None,
             revision: 1,

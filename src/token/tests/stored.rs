@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::{
     policy::password::HashKind,
-    store::{Author, NewUser},
+    store::{Author, UserTerms},
 };
 
-const BY_TEST: Author<'static> = Author { who: "test", origin: "test" };
+fn by(seconds: i64) -> Author<'static> {
+    Author { who: "test", origin: "test", at: Timestamp::from_seconds(seconds) }
+}
 
 async fn add(world: &Refreshing, username: &str, hash: Option<String>, disabled: bool) {
-    let user = NewUser {
+    let user = UserTerms {
         subject: format!("stored-{username}"),
         username: username.into(),
         password: hash.map(Secret::new),
@@ -20,7 +22,7 @@ async fn add(world: &Refreshing, username: &str, hash: Option<String>, disabled:
         plan: None,
         disabled,
     };
-    world.records.add_user(&user, &BY_TEST, Timestamp::from_seconds(NOW)).await.unwrap();
+    world.records.add_user(&user, &by(NOW)).await.unwrap();
 }
 
 /// What a login answers, and how many hashes of each kind were computed for it.

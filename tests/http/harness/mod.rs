@@ -11,6 +11,7 @@ mod gateway;
 mod raw;
 mod recorder;
 mod socket;
+mod stopwatch;
 mod tls;
 
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ pub use gateway::{Gateway, PORTS, Setting};
 pub use raw::Raw;
 pub use recorder::{After, Recorder};
 pub use socket::Socket;
+pub use stopwatch::Stopwatch;
 pub use tls::{Authority, Guest, Identity, Secured};
 
 /// How long anything may take before the test fails. Long, because the machine may be busy; no test waits it out.

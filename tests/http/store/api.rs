@@ -72,11 +72,20 @@ fn a_user_is_managed_by_the_api_and_every_change_is_in_the_log(store: &str) {
         (json!({ "username": "x", "roles": ["admn"] }), "a role that is not defined"),
         (json!({ "username": "x", "pasword": "hunter2" }), "an unknown member"),
         (json!({ "username": "" }), "an empty name"),
+        (json!({ "username": "x", "id": "1" }), "the subject of a user of the file"),
         (json!({ "username": "x", "password_hash": "$2b$31$short" }), "a hash that is none"),
     ] {
         let refused = ask(&gateway, "POST", "/api/v1/users", &body);
         refused.refused(422, "invalid_request");
         assert!(!refused.text().contains("hunter2"), "{why}");
+    }
+    // Nobody is spoken for by an id alone, be he of the file or of the store.
+    for (path, body) in [
+        ("/api/v1/keys", json!({ "id": "1" })),
+        ("/api/v1/keys", json!({ "id": "8" })),
+        ("/api/v1/users", json!({ "username": "file" })),
+    ] {
+        ask(&gateway, "POST", path, &body).refused(409, "conflict");
     }
     ask(&gateway, "PATCH", "/api/v1/users/8", &json!({ "password": "carpenter" })).ok();
     assert_eq!(login(&gateway, "bob", "builder"), 401);
@@ -92,7 +101,7 @@ fn a_user_is_managed_by_the_api_and_every_change_is_in_the_log(store: &str) {
     let actions: Vec<_> = lines.iter().map(|line| line["action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["user.remove", "user.disable", "user.set", "user.add"]);
     assert_eq!((&lines[0]["who"], &lines[0]["from"]), (&json!("admin"), &json!("127.0.0.1")));
-    assert_eq!(lines[2]["detail"], "password");
+    assert_eq!(lines[2]["detail"], r#"{"password":"set"}"#);
 }
 
 #[test]

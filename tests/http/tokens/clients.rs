@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use portcullis::model::{Role, Timestamp};
-use portcullis::store::NewKey;
+use portcullis::store::KeyTerms;
 use serde_json::{Value, json};
 
 use super::{
-    BY_TEST, Place, ask, elsewhere, error, on_both, reload, start, start_patient, until_refused,
-    yaml,
+    Place, ask, by, elsewhere, error, on_both, reload, start, start_patient, until_refused, yaml,
 };
 use crate::harness::{Answer, Gateway, Recorder, eventually};
 use crate::people::{ALICE, KEY};
@@ -93,13 +92,14 @@ fn an_api_client_gets_tokens_for_its_key(place: &Place) {
     login.ok();
 }
 
-fn stored_key(id: &str, secret: &[u8], networks: &[&str]) -> NewKey {
+fn stored_key(id: &str, secret: &[u8], networks: &[&str]) -> KeyTerms {
     let digest = ring::digest::digest(&ring::digest::SHA256, secret);
-    NewKey {
+    KeyTerms {
         id: id.into(),
         sha256: digest.as_ref().try_into().unwrap(),
         name: None,
         owner: None,
+        is_users: false,
         roles: vec![Role::from("user")],
         permissions: vec![],
         plan: None,
@@ -119,7 +119,7 @@ fn a_key_that_is_revoked_where_clocks_are_behind_takes_tokens_along_that_count_a
     elsewhere(place, async |store, now| {
         for id in ["one", "two"] {
             let key = stored_key(id, id.as_bytes(), &[]);
-            store.add_key(&key, &BY_TEST, now).await.unwrap();
+            store.add_key(&key, &by(now)).await.unwrap();
         }
     });
     let [one, two] = ["one", "two"].map(|id| {
@@ -132,7 +132,7 @@ fn a_key_that_is_revoked_where_clocks_are_behind_takes_tokens_along_that_count_a
     gateway.get("/items").bearer(&one).send().ok();
     elsewhere(place, async |store, now| {
         let behind = Timestamp::from_seconds(now.seconds() - 3600);
-        store.revoke_key("one", &BY_TEST, behind).await.unwrap()
+        store.revoke_key("one", &by(behind)).await.unwrap()
     });
     let took = until_refused(|| gateway.get("/items").bearer(&one).send());
     assert!(took < Duration::from_secs(1), "{took:?}");
@@ -147,7 +147,7 @@ fn a_key_that_is_revoked_takes_its_tokens_along_within_a_second(place: &Place) {
             stored_key("job", b"job-secret", &[]),
             stored_key("far", b"far-secret", &["192.0.2.0/24"]),
         ] {
-            store.add_key(&key, &BY_TEST, now).await.unwrap();
+            store.add_key(&key, &by(now)).await.unwrap();
         }
     });
     let body = eventually("a key that was made elsewhere", || {
@@ -160,7 +160,7 @@ fn a_key_that_is_revoked_takes_its_tokens_along_within_a_second(place: &Place) {
     // Where the key is of no use, it gets no token.
     assert_eq!(error(&in_form(&gateway, "far", "far-secret")), (401, "invalid_client".to_owned()));
 
-    elsewhere(place, async |store, now| store.revoke_key("job", &BY_TEST, now).await.unwrap());
+    elsewhere(place, async |store, now| store.revoke_key("job", &by(now)).await.unwrap());
     let took = until_refused(|| gateway.get("/items").bearer(&token).send());
     assert!(took < Duration::from_secs(1), "{took:?}");
     // Its tokens and itself are heard of one after the other.

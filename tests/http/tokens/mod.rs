@@ -9,11 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use portcullis::model::{Role, Secret, StoreLocation, Timestamp};
-use portcullis::store::{Author, Entry, NewUser, PasswordSet, Store, UserChange};
+use portcullis::store::{Author, PasswordSet, Store, UserChange, UserTerms};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::harness::{Answer, Gateway, Recorder, eventually};
+use crate::harness::{Answer, Gateway, Recorder, Stopwatch, eventually};
 use crate::people::{ALICE, BOB, PEOPLE};
 use crate::postgres::Postgres;
 
@@ -140,11 +140,12 @@ fn elsewhere<T>(place: &Place, work: impl AsyncFnOnce(&Store, Timestamp) -> T) -
     })
 }
 
-const BY_TEST: Author<'static> = Author { who: "test", origin: "test" };
-const SET: Entry<'static> = Entry { action: "user.set", target: "9", detail: "" };
+fn by(at: Timestamp) -> Author<'static> {
+    Author { who: "test", origin: "test", at }
+}
 
-fn dora(disabled: bool) -> NewUser {
-    NewUser {
+fn dora(disabled: bool) -> UserTerms {
+    UserTerms {
         subject: "9".into(),
         username: "dora".into(),
         // bob's.
@@ -160,7 +161,7 @@ const DORA: (&str, &str) = ("dora", BOB.1);
 
 /// A user of the store, made elsewhere and known here.
 fn with_dora(gateway: &Gateway, place: &Place) -> (String, String) {
-    elsewhere(place, async |store, now| store.add_user(&dora(false), &BY_TEST, now).await.unwrap());
+    elsewhere(place, async |store, now| store.add_user(&dora(false), &by(now)).await.unwrap());
     eventually("a user who was added elsewhere", || {
         let answer = ask(gateway, &[("username", DORA.0), ("password", DORA.1)]);
         (answer.status == 200).then(|| pair(&answer))
@@ -169,8 +170,18 @@ fn with_dora(gateway: &Gateway, place: &Place) -> (String, String) {
 
 /// How long it takes until a call is refused.
 fn until_refused(mut call: impl FnMut() -> Answer) -> Duration {
-    let began = Instant::now();
-    eventually("a refusal", || (call().status == 401).then(|| began.elapsed()))
+    let watch = Stopwatch::start();
+    eventually("a refusal", || (call().status == 401).then(|| watch.elapsed()))
+}
+
+/// As if what was used so far had been used a minute earlier.
+fn a_minute_passes(place: &Place) {
+    elsewhere(place, async |_, _| {
+        let pool = sqlx::AnyPool::connect(&place.url).await.unwrap();
+        let sql = "UPDATE portcullis_refresh_tokens SET used = used - 60";
+        sqlx::query(sql).execute(&pool).await.unwrap();
+        pool.close().await;
+    });
 }
 
 fn a_login_can_be_refreshed_and_each_token_is_used_once(place: &Place) {
@@ -189,6 +200,12 @@ fn a_login_can_be_refreshed_and_each_token_is_used_once(place: &Place) {
     }
     let (third_access, third) = pair(&refresh(&gateway, &second));
     gateway.get("/me").bearer(&third_access).send().ok();
+
+    // At the same moment it may be another tab: it is given nothing, and nothing else happens.
+    assert_eq!(error(&refresh(&gateway, &second)), no_grant());
+    gateway.wait_for_log("the late one", |line| line["event"] == "refresh_late");
+    gateway.get("/me").bearer(&third_access).send().ok();
+    a_minute_passes(place);
 
     // Somebody has a copy of the first: nothing of this login is good any more.
     assert_eq!(error(&refresh(&gateway, &first)), no_grant());
@@ -211,30 +228,53 @@ fn of_many_uses_at_once_one_wins(place: &Place) {
     let upstream = Recorder::start();
     let one = start(&upstream, place);
     let two = start(&upstream, place);
-    for _ in 0..3 {
+    let mut rounds = 0;
+    // What took longer than a moment on a busy machine was not at once, and says nothing of the winner.
+    for _ in 0..30 {
         let (_, token) = login(&one, ALICE);
-        let barrier = Barrier::new(12);
-        let won: usize = thread::scope(|scope| {
-            let threads: Vec<_> = (0..12)
-                .map(|n| {
-                    let (barrier, token, gateway) =
-                        (&barrier, &token, if n % 2 == 0 { &one } else { &two });
-                    scope.spawn(move || {
-                        barrier.wait();
-                        let answer = refresh(gateway, token);
-                        assert!(
-                            answer.status == 200 || error(&answer) == no_grant(),
-                            "{}",
-                            answer.text()
-                        );
-                        usize::from(answer.status == 200)
-                    })
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-        });
-        assert_eq!(won, 1);
+        let began = Instant::now();
+        let won = at_once(&token, [&one, &two]);
+        let were_at_once = began.elapsed() < Duration::from_secs(1);
+        let [winner] = won.as_slice() else { panic!("{} won", won.len()) };
+        if !were_at_once {
+            continue;
+        }
+        let (access, next) = pair(winner);
+        for gateway in [&one, &two] {
+            gateway.get("/me").bearer(&access).send().ok();
+        }
+        let (access, _) = pair(&refresh(&two, &next));
+        two.get("/me").bearer(&access).send().ok();
+        // Later it is a copy.
+        a_minute_passes(place);
+        assert_eq!(error(&refresh(&two, &token)), no_grant());
+        two.get("/me").bearer(&access).send().refused(401, "invalid_token");
+        rounds += 1;
+        if rounds == 3 {
+            return;
+        }
     }
+    panic!("only {rounds} rounds were quick enough to say anything");
+}
+
+/// Uses one token twelve times at the same moment; the answers that grant something.
+fn at_once(token: &str, gateways: [&Gateway; 2]) -> Vec<Answer> {
+    let barrier = &Barrier::new(12);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..12)
+            .map(|n| {
+                let gateway = gateways[n % 2];
+                scope.spawn(move || {
+                    barrier.wait();
+                    refresh(gateway, token)
+                })
+            })
+            .collect();
+        let answers = threads.into_iter().map(|thread| thread.join().unwrap());
+        let (won, lost): (Vec<_>, Vec<_>) = answers.partition(|answer| answer.status == 200);
+        assert!(lost.iter().all(|answer| error(answer) == no_grant()));
+        won
+    })
 }
 
 #[test]
@@ -315,7 +355,7 @@ fn a_user_who_is_shut_out_elsewhere_is_cut_off_within_a_second_and_for_good(plac
     gateway.get("/me").bearer(&access).send().ok();
     let set = |change: UserChange| {
         elsewhere(place, async |store, now| {
-            store.change_user("9", &change, &BY_TEST, &SET, now).await.unwrap();
+            store.change_user("9", &change, &by(now)).await.unwrap();
         });
     };
     set(UserChange { disabled: Some(true), ..UserChange::default() });
@@ -360,7 +400,7 @@ fn what_was_issued_before_a_change_is_void_whatever_the_clock_of_the_changer_say
     elsewhere(place, async |store, now| {
         let behind = Timestamp::from_seconds(now.seconds() - 3600);
         let change = set_password(ANOTHER.1);
-        store.change_user("9", &change, &BY_TEST, &SET, behind).await.unwrap();
+        store.change_user("9", &change, &by(behind)).await.unwrap();
     });
     let took = until_refused(|| gateway.get("/me").bearer(&access).send());
     assert!(took < Duration::from_secs(1), "{took:?}");
@@ -379,7 +419,7 @@ fn a_password_that_was_changed_elsewhere_opens_no_login_from_then_on(place: &Pla
     for _ in 0..6 {
         elsewhere(place, async |store, now| {
             let change = set_password(new.1);
-            store.change_user("9", &change, &BY_TEST, &SET, now).await.unwrap();
+            store.change_user("9", &change, &by(now)).await.unwrap();
         });
         let outdated = ask(&gateway, &[("username", old.0), ("password", old.1)]);
         assert_eq!(error(&outdated), (401, "invalid_grant".to_owned()));
@@ -396,10 +436,10 @@ fn a_hash_that_is_replaced_while_its_owner_logs_in_does_not_keep_him_out(place: 
     let (access, _) = with_dora(&gateway, place);
     for _ in 0..6 {
         elsewhere(place, async |store, now| {
-            let old = store.user("9").await.unwrap().unwrap().password.unwrap();
+            let old = store.user("9").await.unwrap().unwrap().terms.password.unwrap();
             let new = hash(DORA.1);
             // The gateway may have been quicker with another.
-            let _ = store.upgrade_password("9", &old, &new, &BY_TEST, now).await.unwrap();
+            let _ = store.upgrade_password("9", &old, &new, &by(now)).await.unwrap();
         });
         let (again, _) = login(&gateway, DORA);
         gateway.get("/me").bearer(&again).send().ok();
@@ -420,8 +460,8 @@ fn reload(gateway: &Gateway, reloads: f64, change: impl Fn(&str) -> String) {
 fn a_user_of_the_file_loses_his_logins_with_his_password(place: &Place) {
     let upstream = Recorder::start();
     let gateway = start(&upstream, place);
-    let (_, alice) = login(&gateway, ALICE);
-    let (_, bob) = login(&gateway, BOB);
+    let (of_alice, alice) = login(&gateway, ALICE);
+    let (of_bob, bob) = login(&gateway, BOB);
     // alice's password becomes bob's.
     reload(&gateway, 1.0, |text| {
         text.replace(
@@ -429,7 +469,10 @@ fn a_user_of_the_file_loses_his_logins_with_his_password(place: &Place) {
             "$2b$04$FN.Af7es.rDrHzosnoDf1OsaVXfHvSHJTXLXhopKeOtpE6JathpaW",
         )
     });
+    gateway.get("/me").bearer(&of_alice).send().refused(401, "invalid_token");
+    gateway.wait_for_log("the reason", |line| line["reason"] == "revoked");
     assert_eq!(error(&refresh(&gateway, &alice)), no_grant());
+    gateway.get("/me").bearer(&of_bob).send().ok();
     pair(&refresh(&gateway, &bob));
     // And with his account.
     let (_, bob) = login(&gateway, BOB);
@@ -468,6 +511,7 @@ fn a_refresh_narrows_and_never_widens(place: &Place) {
     let (access, _) = pair(&scoped(&token, "read:items"));
     gateway.get("/items").bearer(&access).send().ok();
     // One that was used before is a copy, whatever it asks for.
+    a_minute_passes(place);
     assert_eq!(error(&scoped(&token, "delete:users")), no_grant());
     gateway.get("/items").bearer(&access).send().refused(401, "invalid_token");
 }
