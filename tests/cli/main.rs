@@ -1,5 +1,7 @@
 //! The binary as scripts and people use it: exit codes, what goes to which stream, stable forms.
 
+mod deployment;
+
 use std::{
     io::Write,
     process::{Command, Output, Stdio},
