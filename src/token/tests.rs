@@ -419,6 +419,19 @@ async fn a_token_that_was_taken_back_is_refused_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_token_of_a_user_of_the_file_ends_with_his_password() {
+    let mut world = Refreshing::new(true).await;
+    let (_, body) = world.ask(LOGIN, 0).await;
+    let token = body["access_token"].as_str().unwrap();
+    let Desk { policy, memory } = &mut world.desk;
+    assert_eq!(judged(policy, memory, token, "192.0.2.1").await, Ok(()));
+    let changed = User { password: Some(Secret::new("$2b$04$another")), ..user("7", "alice") };
+    policy.accounts = Accounts::new(vec![changed], vec![]).into();
+    let revoked = Err(Refused::Fault(TokenFault::Revoked));
+    assert_eq!(judged(policy, memory, token, "192.0.2.1").await, revoked);
+}
+
+#[tokio::test]
 async fn a_token_of_a_key_is_worth_what_the_key_is() {
     let mut policy = policy(secret_key());
     let own = Arc::into_inner(policy.issuers.remove(0)).unwrap();
