@@ -1,6 +1,10 @@
 //! The admin listener's connections: few, and none for long without a request.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    net::TcpListener,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::Extension;
 use hyper::server::conn::http1;
@@ -11,7 +15,7 @@ use hyper_util::{
 use tokio::sync::Semaphore;
 
 use super::{guard::Called, records::Peer};
-use crate::gateway::Gateway;
+use crate::{gateway::Gateway, observe::trouble::Trouble};
 
 /// Connections at a time; more wait to be accepted.
 const CONNECTIONS: usize = 256;
@@ -34,12 +38,20 @@ pub async fn serve(gateway: Arc<Gateway>, socket: TcpListener) -> std::io::Resul
     let routes = super::routes(gateway.clone(), listener.local_addr()?);
     let gauge = gateway.metrics().connections("admin");
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut trouble = Trouble::default();
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
         let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
+            Ok(accepted) => {
+                if let Some(times) = trouble.is_over() {
+                    tracing::info!(event = "accept_recovered", times);
+                }
+                accepted
+            }
             Err(error) => {
-                tracing::warn!(event = "accept_failed", %error, "a connection could not be accepted");
+                if let Some(times) = trouble.came(Instant::now()) {
+                    tracing::warn!(event = "accept_failed", %error, times, "connections cannot be accepted");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

@@ -6,6 +6,7 @@ mod line;
 pub mod logging;
 pub mod metrics;
 pub mod queue;
+pub mod trouble;
 
 pub use access_log::{AccessLog, Entry};
 pub use logging::{Format, Level, LogTerms};

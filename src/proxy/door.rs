@@ -1,6 +1,12 @@
 //! A listener's door: who is let in, as whom, and by what handshake.
 
-use std::{future::Future, net::SocketAddr, os::fd::AsRawFd as _, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    os::fd::AsRawFd as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwap;
 use pingora::{
@@ -27,7 +33,7 @@ use crate::{
     compile::{HttpsPort, Listen, TlsTerms},
     gateway::{Gateway, Snapshot},
     model::Cidr,
-    observe::Metrics,
+    observe::{Metrics, trouble::Trouble},
     policy::server::ServerTerms,
 };
 
@@ -55,11 +61,23 @@ pub(super) struct Door {
 impl Door {
     /// Lets clients in until it is told to stop.
     pub async fn accept(mut self) {
+        let mut trouble = Trouble::default();
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
-                    Ok(stream) => self.let_in(stream),
-                    Err(error) => self.refused(&error).await,
+                    Ok(stream) => {
+                        if let Some(times) = trouble.is_over() {
+                            tracing::info!(event = "accept_recovered", times);
+                        }
+                        self.let_in(stream);
+                    }
+                    Err(error) => {
+                        if let Some(times) = trouble.came(Instant::now()) {
+                            tracing::warn!(event = "accept_failed", %error, times, "connections cannot be accepted");
+                        }
+                        // Without a descriptor left the next attempt would fail at once, and so for ever.
+                        tokio::time::sleep(EXHAUSTED).await;
+                    }
                 },
                 _ = self.close.changed() => break,
             }
@@ -102,12 +120,6 @@ impl Door {
         };
         drop(snapshot);
         tokio::spawn(visit.receive(stream));
-    }
-
-    async fn refused(&self, error: &std::io::Error) {
-        tracing::warn!(event = "accept_failed", %error, "a connection could not be accepted");
-        // Without a descriptor left the next attempt would fail at once, and so for ever.
-        tokio::time::sleep(EXHAUSTED).await;
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::task::JoinHandle;
@@ -48,12 +48,20 @@ impl Drop for Lease {
     }
 }
 
+fn left_until(end: Timestamp) -> Duration {
+    end.since(SystemTime::now().into())
+}
+
 /// Waits until the credential is worth nothing any more, and says why.
 async fn watch(snapshot: &Snapshot, principal: &Principal, ends: Option<Timestamp>) -> Overdue {
     // What stands in the file stays for as long as the snapshot does.
     let may_change = snapshot.memory().records.is_some();
+    let (begun, at_first) = (Instant::now(), ends.map(left_until));
     loop {
-        let left = ends.map(|ends| ends.since(SystemTime::now().into()));
+        // A clock that is set back gives no time that was not there.
+        let passed = begun.elapsed();
+        let left = ends.map(left_until).zip(at_first);
+        let left = left.map(|(left, first)| left.min(first.saturating_sub(passed)));
         if left.is_some_and(|left| left.is_zero()) {
             return Overdue::Expired;
         }

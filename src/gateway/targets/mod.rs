@@ -184,7 +184,7 @@ impl Pool {
         let out = self.targets.iter().filter(|one| one.standing.is_ejected(now)).count();
         // Never more than half of them.
         if !entry.standing.is_ejected(now) && (out + 1) * 2 <= self.targets.len() {
-            entry.standing.eject(now + ejection.period);
+            entry.standing.eject(now, ejection.period);
             tracing::warn!(
                 event = "target_ejected",
                 upstream = %self.upstream.name,

@@ -68,7 +68,9 @@ impl Pool {
         else {
             return true;
         };
-        let Some(back) = standing.back_for(now).filter(|back| *back < whole) else { return true };
+        let Some(back) = standing.back_for(now, whole).filter(|back| *back < whole) else {
+            return true;
+        };
         let share = (back.as_secs_f64() / whole.as_secs_f64()).max(LEAST_SHARE);
         unit(chance()) < share
     }

@@ -16,6 +16,7 @@ pub(super) struct Standing {
     /// Requests under way.
     pub under_way: AtomicU32,
     failures: AtomicU32,
+    ejected_from: AtomicI64,
     ejected_until: AtomicI64,
     unhealthy: AtomicBool,
     /// When it came back, or will; far in the past if it never was away.
@@ -32,6 +33,7 @@ impl Standing {
             authority: authority.into(),
             under_way: AtomicU32::new(0),
             failures: AtomicU32::new(0),
+            ejected_from: AtomicI64::new(i64::MIN),
             ejected_until: AtomicI64::new(i64::MIN),
             unhealthy: AtomicBool::new(false),
             returns: AtomicI64::new(i64::MIN),
@@ -45,13 +47,18 @@ impl Standing {
         !self.unhealthy.load(Relaxed)
     }
 
-    /// Whether it is left out for what became of its requests.
+    /// Whether it is left out for what became of its requests. A clock that was set back by more than
+    /// that takes ends it.
     pub fn is_ejected(&self, now: Timestamp) -> bool {
-        now.micros() < self.ejected_until.load(Relaxed)
+        let until = self.ejected_until.load(Relaxed);
+        now.micros() < until && self.ejected_from.load(Relaxed) <= now.micros()
     }
 
-    pub fn eject(&self, until: Timestamp) {
+    pub fn eject(&self, now: Timestamp, period: Duration) {
+        let until = now + period;
         self.failures.store(0, Relaxed);
+        // Threads that read the clock in one order and come here in the other find it ejected.
+        self.ejected_from.store((now - period).micros(), Relaxed);
         self.ejected_until.store(until.micros(), Relaxed);
         self.returns.store(until.micros(), Relaxed);
     }
@@ -69,10 +76,11 @@ impl Standing {
         self.failures.fetch_add(1, Relaxed).saturating_add(1)
     }
 
-    /// How long it has been back; nothing if it never was away.
-    pub fn back_for(&self, now: Timestamp) -> Option<Duration> {
+    /// How long it has been back; nothing if it never was away, or the clock was set back since.
+    pub fn back_for(&self, now: Timestamp, most: Duration) -> Option<Duration> {
         let returns = self.returns.load(Relaxed);
-        (returns > i64::MIN).then(|| now.since(Timestamp::from_micros(returns)))
+        let is_sane = returns > i64::MIN && (now + most).micros() >= returns;
+        is_sane.then(|| now.since(Timestamp::from_micros(returns)))
     }
 
     /// A health check was answered well or not; whether that turned it.

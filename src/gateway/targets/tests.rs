@@ -67,7 +67,7 @@ fn the_same_key_goes_to_the_same_target_and_only_those_of_a_lost_one_move() {
     assert_eq!(before, (0..1000).map(target).collect::<Vec<_>>());
     let heavy = before.iter().filter(|target| **target == 1).count();
     assert!((500..700).contains(&heavy), "{heavy} of 1000 for weight 3 of 5");
-    pool.targets[0].standing.eject(NOW + Duration::from_secs(1));
+    pool.targets[0].standing.eject(NOW, Duration::from_secs(1));
     for (key, before) in (0..1000).zip(before) {
         let now = target(key);
         assert_ne!(now, 0);
@@ -189,7 +189,7 @@ fn turns_go_on_through_a_reload() {
 #[test]
 fn how_a_target_stands_outlives_a_reload() {
     let old = pool(&format!("{THREE}, ejection: {{}}"));
-    old.targets[1].standing.eject(NOW + Duration::from_secs(10));
+    old.targets[1].standing.eject(NOW, Duration::from_secs(10));
     let metrics = Metrics::new("0", "0").unwrap();
     let new = pool("targets: [http://10.0.0.2:1, http://10.0.0.9:1]");
     let new = Pool::new(&new.upstream, &metrics, Some(&old));
@@ -232,6 +232,20 @@ fn a_target_that_comes_back_gets_its_share_little_by_little() {
         assert!(first > 0 && first < 400, "{balance}: {first} of 2000");
         assert!(whole > 800, "{balance}: {whole} of 2000");
     }
+}
+
+#[test]
+fn a_clock_that_is_set_back_keeps_no_target_out() {
+    let pool = pool(
+        "targets: [http://10.0.0.1:1, http://10.0.0.2:1], ejection: { consecutive_failures: 1, for: 10s }, slow_start: 100s",
+    );
+    pool.failed(0, NOW);
+    let standing = &pool.targets[0].standing;
+    assert!(standing.is_ejected(NOW - Duration::from_secs(5)), "as clocks of several threads go");
+    let back = NOW - Duration::from_secs(3600);
+    assert!(!standing.is_ejected(back));
+    let went = (0..1000).filter(|_| pool.pick(&Tried::new(), back, || 0).unwrap().target == 0);
+    assert_eq!(went.count(), 500, "nor slow");
 }
 
 #[test]

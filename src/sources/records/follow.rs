@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{Known, Place, Records, Standing, now};
-use crate::store::{Position, Store, StoreFault};
+use crate::{
+    model::Timestamp,
+    store::{Position, Store, StoreFault},
+};
 
 /// How often the store is asked whether something has changed: so that a change made elsewhere
 /// counts within a second, with a slow answer in between.
@@ -17,6 +20,10 @@ const NOTES: Duration = Duration::from_secs(15);
 
 /// How often what has expired is deleted.
 const FORGETTING: Duration = Duration::from_secs(600);
+
+/// How long after its end it is kept: a clock that is set back by less than that revives nothing that
+/// was revoked.
+const KEPT_AFTER_END: Duration = Duration::from_secs(3600);
 
 /// Rows of one question.
 const PAGE: u32 = 5000;
@@ -70,15 +77,16 @@ impl Records {
         loop {
             tokio::select! {
                 _ = notes.tick() => self.write_notes().await,
-                _ = forgetting.tick() => self.forget().await,
+                _ = forgetting.tick() => self.forget(now()).await,
             }
         }
     }
 
-    async fn forget(&self) {
-        self.sweep(now());
+    pub(super) async fn forget(&self, now: Timestamp) {
+        let ended = now - KEPT_AFTER_END;
+        self.sweep(ended);
         if let Ok(store) = self.store()
-            && let Err(fault) = store.forget(now()).await
+            && let Err(fault) = store.forget(ended).await
         {
             tracing::warn!(event = "store_not_swept", %fault);
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::{
     model::{Role, Secret},
-    store::{Author, KeyTerms, UserChange, UserTerms},
+    store::{Author, Entry, Family, KeyTerms, UserChange, UserTerms},
 };
 
 fn by(seconds: i64) -> Author<'static> {
@@ -321,4 +321,27 @@ async fn a_store_without_a_file_is_a_fault_of_the_start() {
     let records = Records::new(database, Duration::from_secs(60));
     records.begin().await.expect("it is followed once it is there");
     assert_eq!(records.standing(), Standing::Away);
+}
+
+/// An hour after its end a token is forgotten; until then a clock that is set back revives it not.
+#[tokio::test]
+async fn what_was_revoked_outlives_its_end_by_as_much_as_a_clock_may_be_set_back() {
+    let World { records, location, _folder } = world(Duration::from_secs(600)).await;
+    let family = Family {
+        id: "f".into(),
+        subject: "7".into(),
+        scope: None,
+        issued: at(1),
+        expires: at(1000),
+        ended: None,
+    };
+    let entry = Entry { action: "token.revoke", target: "7", detail: "" };
+    records.end_family(&family, &entry, &by(2)).await.unwrap();
+    for (now, is_known) in [(1001, true), (4000, true), (4700, false)] {
+        records.forget(at(now)).await;
+        let here = records.is_revoked(RevocationKind::Family, "f", at(1)).unwrap();
+        let store = Store::open(&location).await.unwrap();
+        let there = !store.revocations_since(0).await.unwrap().is_empty();
+        assert_eq!((here, there), (is_known, is_known), "{now}");
+    }
 }
