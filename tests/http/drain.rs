@@ -1,31 +1,14 @@
 //! Starting, stopping, and not starting.
 
-use std::io::Write;
 use std::net::TcpListener;
-use std::sync::Mutex;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::harness::{After, Gateway, PATIENCE, Raw, Recorder, eventually};
+use crate::harness::{Gateway, Raw, Recorder, eventually};
 
 const YAML: &str = "
 upstreams: { app: '@APP@' }
 routes: [{ name: all, match: { path: '/**' }, upstream: app, auth: none }]
 ";
-
-/// An upstream whose answers to `/held` wait for a word on the channel.
-fn holding() -> (Recorder, mpsc::Sender<()>) {
-    let (sender, receiver) = mpsc::channel();
-    let receiver = Mutex::new(receiver);
-    let upstream = Recorder::scripted(move |request, stream| {
-        if request.target() == "/held" {
-            let _ = receiver.lock().unwrap().recv_timeout(PATIENCE);
-        }
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-        After::KeepOpen
-    });
-    (upstream, sender)
-}
 
 fn refuses(gateway: &Gateway) {
     let address = gateway.address();
@@ -53,7 +36,7 @@ fn an_idle_gateway_leaves_at_once_and_in_order() {
 
 #[test]
 fn requests_under_way_are_finished_before_it_leaves() {
-    let (upstream, release) = holding();
+    let (upstream, release) = Recorder::holding();
     let mut gateway = Gateway::with(YAML).put("APP", &upstream.url()).start();
     let mut raw = gateway.raw();
     raw.send("GET /held HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -90,7 +73,7 @@ fn readiness_goes_first_and_accepting_goes_on_for_the_delay() {
 
 #[test]
 fn a_request_that_never_ends_is_left_behind_after_the_timeout() {
-    let (upstream, _release) = holding();
+    let (upstream, _release) = Recorder::holding();
     let yaml = format!(
         "{}{YAML}",
         crate::harness::PORTS.replace("server: {", "server: { drain_timeout: 500ms, ")
@@ -107,7 +90,7 @@ fn a_request_that_never_ends_is_left_behind_after_the_timeout() {
 
 #[test]
 fn a_second_signal_stops_at_once() {
-    let (upstream, _release) = holding();
+    let (upstream, _release) = Recorder::holding();
     let mut gateway = Gateway::with(YAML).put("APP", &upstream.url()).start();
     let mut raw = gateway.raw();
     raw.send("GET /held HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -1,14 +1,10 @@
 //! Requests that another service knows the sender of: an application with sessions of its own, and services that fail.
 
-use std::io::Write;
-use std::process::{Command, Output};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{After, Answer, App, Gateway, Recorder, Setting};
+use crate::harness::{Answer, App, Gateway, Mood, Peer, Recorder, Reply, Setting};
 
 const CONFIG: &str = "
 upstreams: { app: { builtin: echo }, doorman: '@DOORMAN@' }
@@ -52,55 +48,14 @@ fn told(answer: &Answer) -> Value {
     answer.ok().json()["headers"].clone()
 }
 
-/// A service that answers as a test says.
-struct Service {
-    server: Recorder,
-    answer: Arc<Mutex<String>>,
-    slow: Arc<AtomicBool>,
+/// A service that answers as a test says, and until then that this is alice of the staff.
+fn service() -> Peer {
+    let lines = "X-User: alice\r\nX-Groups: staff\r\n";
+    Peer::start(move |_| Reply("200 OK", lines.to_owned(), String::new()))
 }
 
-impl Service {
-    fn start() -> Self {
-        let answer = Arc::new(Mutex::new(String::new()));
-        let slow = Arc::new(AtomicBool::new(false));
-        let server = Recorder::scripted({
-            let (answer, slow) = (Arc::clone(&answer), Arc::clone(&slow));
-            move |_, stream| {
-                let text = answer.lock().unwrap().clone();
-                if slow.load(Ordering::SeqCst) {
-                    for byte in text.as_bytes() {
-                        if stream.write_all(&[*byte]).is_err() {
-                            return After::Close;
-                        }
-                        std::thread::sleep(Duration::from_millis(100));
-                    }
-                    return After::Close;
-                }
-                match stream.write_all(text.as_bytes()) {
-                    Ok(()) => After::KeepOpen,
-                    Err(_) => After::Close,
-                }
-            }
-        });
-        let service = Self { server, answer, slow };
-        service.answers("200 OK", "X-User: alice\r\nX-Groups: staff\r\n", "");
-        service
-    }
-
-    fn answers(&self, status: &str, lines: &str, body: &str) {
-        let text =
-            format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {}\r\n\r\n{body}", body.len());
-        *self.answer.lock().unwrap() = text;
-    }
-}
-
-fn portcullis(gateway: &Gateway, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(arguments)
-        .arg("-c")
-        .arg(gateway.config())
-        .output()
-        .unwrap()
+fn answers(service: &Peer, status: &'static str, lines: &str, body: &str) {
+    service.is(Mood::Says(Reply(status, lines.to_owned(), body.to_owned()).bytes()));
 }
 
 #[test]
@@ -154,9 +109,9 @@ fn a_session_of_an_old_application_opens_the_apps_behind_the_gateway() {
 
 #[test]
 fn what_a_client_says_in_the_place_of_the_service_reaches_no_app() {
-    let service = Service::start();
-    let gateway = setting(&service.server.url()).start();
-    service.answers("200 OK", "X-User: alice\r\n", "");
+    let service = service();
+    let gateway = setting(&service.url()).start();
+    answers(&service, "200 OK", "X-User: alice\r\n", "");
     let forged = |target: &str| {
         let call = gateway.get(target).header("x-user", "admin").header("x-groups", "admins");
         call.header("X_User", "admin").header("x_groups", "admins").header("x.groups", "admins")
@@ -185,10 +140,10 @@ fn what_a_client_says_in_the_place_of_the_service_reaches_no_app() {
 
 #[test]
 fn a_service_that_is_down_slow_or_strange_lets_nobody_in() {
-    let service = Service::start();
+    let service = service();
     let gateway = Gateway::with(CONFIG)
         .put("DOORMAN", "http://127.0.0.1:1")
-        .put("SERVICE", &service.server.url())
+        .put("SERVICE", &service.url())
         .put("TIMEOUT", "300ms")
         .put("CACHE", "0s")
         .start();
@@ -208,26 +163,25 @@ fn a_service_that_is_down_slow_or_strange_lets_nobody_in() {
         ("307 Temporary Redirect", &elsewhere),
         ("200 OK", "X-User: alice\r\nX-User: admin\r\n"),
     ] {
-        service.answers(status, lines, "");
+        answers(&service, status, lines, "");
         let refused = ask();
         refused.refused(503, "unavailable");
         assert!(refused.header("location").is_none());
     }
     assert_eq!(other.contacts(), 0);
     assert_eq!(state(), "degraded");
-    service.answers("200 OK", "X-User: alice\r\n", &"a".repeat((64 << 10) + 1));
+    answers(&service, "200 OK", "X-User: alice\r\n", &"a".repeat((64 << 10) + 1));
     ask().refused(503, "unavailable");
-    service.answers("200 OK", "X-User: alice\r\n", &"a".repeat(64 << 10));
+    answers(&service, "200 OK", "X-User: alice\r\n", &"a".repeat(64 << 10));
     ask().ok();
-    service.answers("200 OK", "X-User: alice\r\n", "slow");
-    service.slow.store(true, Ordering::SeqCst);
+    service.is(Mood::Drips(Duration::from_millis(100)));
     let began = Instant::now();
     ask().refused(503, "unavailable");
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-    service.slow.store(false, Ordering::SeqCst);
+    service.is(Mood::Well);
     ask().ok();
     assert_eq!(state(), "ok");
-    service.answers("200 OK", "X-Groups: admins\r\n", "");
+    answers(&service, "200 OK", "X-Groups: admins\r\n", "");
     ask().refused(401, "invalid_credentials");
     gateway.wait_for_log("why", |line| line["reason"] == "forward_auth_no_subject");
 }
@@ -248,19 +202,19 @@ routes:
 
 #[test]
 fn roles_permissions_and_plan_are_what_the_service_says() {
-    let service = Service::start();
-    let gateway = Gateway::with(ALL).put("SERVICE", &service.server.url()).start();
+    let service = service();
+    let gateway = Gateway::with(ALL).put("SERVICE", &service.url()).start();
     let lines = "Remote-User: alice\r\nRemote-Groups: Domain Users,staff\r\nRemote-Scopes: read:items write:items\r\nRemote-Plan: pro\r\n";
-    service.answers("204 No Content", lines, "");
+    answers(&service, "204 No Content", lines, "");
     let ask = || gateway.get("/").header("x-session", "s").header("cookie", "a=b").send();
     let headers = told(&ask());
     assert_eq!(headers["remote-groups"], "Domain Users,staff");
     assert_eq!((&headers["remote-plan"], &headers["cookie"]), (&json!("pro"), &json!("a=b")));
     assert!(headers.get("x-session").is_none());
-    assert_eq!(service.server.last().header("cookie"), None, "it is not told of cookies");
-    service.answers("200 OK", "Remote-User: alice\r\nRemote-Groups: staff\r\n", "");
+    assert_eq!(service.last().header("cookie"), None, "it is not told of cookies");
+    answers(&service, "200 OK", "Remote-User: alice\r\nRemote-Groups: staff\r\n", "");
     ask().refused(403, "missing_permissions");
-    service.answers("200 OK", lines, "");
+    answers(&service, "200 OK", lines, "");
     ask().ok();
     ask().ok();
     ask().refused(429, "rate_limited");
@@ -268,8 +222,8 @@ fn roles_permissions_and_plan_are_what_the_service_says() {
 
 #[test]
 fn a_page_of_another_site_changes_nothing_with_somebodys_cookies() {
-    let service = Service::start();
-    let gateway = setting(&service.server.url()).start();
+    let service = service();
+    let gateway = setting(&service.url()).start();
     let post = |origin: &str| {
         let call = gateway.call("POST", "/items").header("cookie", "a=b").header("origin", origin);
         call.body("x").send()
@@ -285,15 +239,15 @@ fn a_page_of_another_site_changes_nothing_with_somebodys_cookies() {
         .header("sec-websocket-version", "13")
         .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     handshake.send().refused(403, "cross_site");
-    assert_eq!(service.server.count(), 1, "nobody was asked about what does not count");
+    assert_eq!(service.count(), 1, "nobody was asked about what does not count");
 }
 
 #[test]
 fn an_answer_is_remembered_for_the_very_same_request() {
-    let service = Service::start();
+    let service = service();
     let gateway = Gateway::with(CONFIG)
         .put("DOORMAN", "http://127.0.0.1:1")
-        .put("SERVICE", &service.server.url())
+        .put("SERVICE", &service.url())
         .put("TIMEOUT", "5s")
         .put("CACHE", "1h")
         .start();
@@ -301,13 +255,13 @@ fn an_answer_is_remembered_for_the_very_same_request() {
     for _ in 0..3 {
         ask("/items", "a=b").ok();
     }
-    assert_eq!(service.server.count(), 1);
+    assert_eq!(service.count(), 1);
     ask("/items?x=y", "a=b").ok();
     ask("/staff", "a=b").ok();
-    service.answers("401 Unauthorized", "", "");
+    answers(&service, "401 Unauthorized", "", "");
     ask("/items", "a=c").refused(401, "invalid_credentials");
     ask("/items", "a=b").ok();
-    assert_eq!(service.server.count(), 4);
+    assert_eq!(service.count(), 4);
     assert!(
         gateway.metric(r#"portcullis_cache_requests_total{cache="forward_auth",outcome="hit"}"#)
             > 2.5
@@ -316,9 +270,9 @@ fn an_answer_is_remembered_for_the_very_same_request() {
 
 #[test]
 fn whoever_inquires_is_told_which_service_is_asked_and_a_policy_test_asks_none() {
-    let service = Service::start();
-    let gateway = setting(&service.server.url()).start();
-    let explained = portcullis(&gateway, &["explain", "GET", "/items", "-H", "Cookie: a=b"]);
+    let service = service();
+    let gateway = setting(&service.url()).start();
+    let explained = gateway.portcullis(&["explain", "GET", "/items", "-H", "Cookie: a=b"]);
     let text = String::from_utf8(explained.stdout).unwrap();
     assert_eq!(explained.status.code(), Some(0), "{text}");
     assert!(text.contains("`legacy` is asked, at http://127.0.0.1:"), "{text}");
@@ -332,8 +286,8 @@ fn whoever_inquires_is_told_which_service_is_asked_and_a_policy_test_asks_none()
     expect: { allowed: true, headers: { X-User: alice, X-Groups: false, X-Auth-Method: forward_auth } }
 ";
     std::fs::write(&cases, case).unwrap();
-    let tested = portcullis(&gateway, &["test", cases.to_str().unwrap()]);
+    let tested = gateway.portcullis(&["test", cases.to_str().unwrap()]);
     let text = String::from_utf8(tested.stdout).unwrap();
     assert_eq!(tested.status.code(), Some(0), "{text}");
-    assert_eq!(service.server.count(), 1, "by `explain` alone");
+    assert_eq!(service.count(), 1, "by `explain` alone");
 }

@@ -3,14 +3,13 @@
 use std::{
     io::Write as _,
     process::Command,
-    sync::{Mutex, mpsc},
     time::{Duration, Instant},
 };
 
 use rcgen::DnType;
 
 use crate::harness::{
-    After, App, Authority, Gateway, Guest, PATIENCE, Recorder,
+    After, App, Authority, Gateway, Guest, Recorder,
     frames::{
         CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, Outcome, PING, RESET,
         SETTINGS, block, get,
@@ -438,23 +437,9 @@ routes: [{ name: all, match: { path: '/**' }, upstream: app, auth: none }]
     assert_eq!(upstream.count(), 1);
 }
 
-/// An upstream whose answers to `/held` wait for a word on the channel.
-fn holding() -> (Recorder, mpsc::Sender<()>) {
-    let (sender, receiver) = mpsc::channel();
-    let receiver = Mutex::new(receiver);
-    let upstream = Recorder::scripted(move |request, stream| {
-        if request.target() == "/held" {
-            let _ = receiver.lock().unwrap().recv_timeout(PATIENCE);
-        }
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-        After::KeepOpen
-    });
-    (upstream, sender)
-}
-
 #[test]
 fn streams_under_way_are_finished_before_it_leaves_and_the_connection_is_told() {
-    let (upstream, release) = holding();
+    let (upstream, release) = Recorder::holding();
     let mut gateway = gateway(&upstream);
     let mut frames = Frames::connect(gateway.address());
     frames.get(1, "/held");
@@ -540,7 +525,7 @@ fn events_come_one_by_one_and_forms_are_read() {
 
 #[test]
 fn an_upstream_that_is_too_slow_is_a_504_in_http_2() {
-    let (upstream, _release) = holding();
+    let (upstream, _release) = Recorder::holding();
     let yaml = YAML.replace(
         "upstream: app, auth: none }\n  - { name: only",
         "upstream: app, auth: none, timeouts: { response: 200ms } }\n  - { name: only",

@@ -1,16 +1,12 @@
 //! Tokens that a provider is asked about: one by a library that people use, and one that behaves as a test says.
 
-use std::io::Write;
-use std::process::{Command, Output};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::harness::{After, App, Gateway, Recorder, Setting, eventually};
+use crate::harness::{App, Gateway, Mood, Peer, Recorder, Reply, Setting, eventually};
 
 const CONFIG: &str = "
 upstreams: { app: { builtin: echo } }
@@ -57,53 +53,19 @@ fn revoke(provider: &App, token: &str) {
 }
 
 /// A provider for which the token says who is meant, and that can be made to behave otherwise.
-struct Provider {
-    server: Recorder,
-    down: Arc<AtomicBool>,
-    answer: Arc<Mutex<Option<String>>>,
+fn provider() -> Peer {
+    Peer::start(|request| {
+        let form = String::from_utf8_lossy(&request.body);
+        let token = form.split('&').find_map(|pair| pair.strip_prefix("token="));
+        let token = token.unwrap_or_default();
+        let active = !token.starts_with("bad");
+        let said = json!({"active": active, "sub": token, "scope": "read:items"});
+        Reply("200 OK", String::new(), said.to_string())
+    })
 }
 
-impl Provider {
-    fn start() -> Self {
-        let (down, answer) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
-        let server = Recorder::scripted({
-            let (down, answer) = (Arc::clone(&down), Arc::clone(&answer));
-            move |request, stream| {
-                let form = String::from_utf8_lossy(&request.body).into_owned();
-                let token = form.split('&').find_map(|pair| pair.strip_prefix("token="));
-                let token = token.unwrap_or_default().to_owned();
-                let given: Option<String> = answer.lock().unwrap().clone();
-                let text = if down.load(Ordering::SeqCst) {
-                    "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_owned()
-                } else if let Some(given) = given {
-                    given
-                } else {
-                    let active = !token.starts_with("bad");
-                    let said =
-                        json!({"active": active, "sub": token, "scope": "read:items"}).to_string();
-                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{said}", said.len())
-                };
-                match stream.write_all(text.as_bytes()) {
-                    Ok(()) => After::KeepOpen,
-                    Err(_) => After::Close,
-                }
-            }
-        });
-        Self { server, down, answer }
-    }
-
-    fn answers(&self, text: &str) {
-        *self.answer.lock().unwrap() = Some(text.to_owned());
-    }
-}
-
-fn portcullis(gateway: &Gateway, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(arguments)
-        .arg("-c")
-        .arg(gateway.config())
-        .output()
-        .unwrap()
+fn says(provider: &Peer, status: &'static str, lines: &str, body: &str) {
+    provider.is(Mood::Says(Reply(status, lines.to_owned(), body.to_owned()).bytes()));
 }
 
 #[test]
@@ -157,8 +119,8 @@ routes: [{ name: all, match: { path: /** }, upstream: app }]
 
 #[test]
 fn every_option_of_a_provider_is_heeded() {
-    let provider = Provider::start();
-    let gateway = Gateway::with(STRICT).put("PROVIDER", &provider.server.url()).start();
+    let provider = provider();
+    let gateway = Gateway::with(STRICT).put("PROVIDER", &provider.url()).start();
     let ask = |changes: Value| {
         let mut said = json!({
             "active": true, "iss": "https://id.example.com", "aud": ["orders"], "username": "alice",
@@ -168,8 +130,7 @@ fn every_option_of_a_provider_is_heeded() {
             said[name] = value.clone();
         }
         let body = said.to_string();
-        provider
-            .answers(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        says(&provider, "200 OK", "", &body);
         gateway.get("/").bearer("x").send()
     };
     let headers = ask(json!({})).ok().json()["headers"].clone();
@@ -232,17 +193,17 @@ fn a_certified_provider_is_asked_about_its_opaque_tokens() {
 
 #[test]
 fn a_remembered_answer_is_a_fact_that_each_route_judges_for_itself() {
-    let provider = Provider::start();
-    let gateway = setting(&provider.server.url(), "1h").start();
+    let provider = provider();
+    let gateway = setting(&provider.url(), "1h").start();
     for _ in 0..3 {
         gateway.get("/items").bearer("alice").send().ok();
         gateway.get("/items/new").bearer("alice").send().refused(403, "missing_permissions");
     }
-    assert_eq!(provider.server.count(), 1);
+    assert_eq!(provider.count(), 1);
     let text = std::fs::read_to_string(gateway.config()).unwrap();
     std::fs::write(gateway.config(), text.replace("name: write", "name: other")).unwrap();
     gateway.wait_for_log("the reload", |line| line["event"] == "reloaded");
-    provider.down.store(true, Ordering::SeqCst);
+    provider.is(Mood::Down);
     gateway.get("/items").bearer("alice").send().ok();
     gateway.get("/items").bearer("bob").send().refused(503, "unavailable");
     assert!(
@@ -253,8 +214,8 @@ fn a_remembered_answer_is_a_fact_that_each_route_judges_for_itself() {
 
 #[test]
 fn a_provider_that_is_down_takes_nobody_in_and_is_met_again() {
-    let provider = Provider::start();
-    let gateway = setting(&provider.server.url(), "0s").start();
+    let provider = provider();
+    let gateway = setting(&provider.url(), "0s").start();
     let state = || {
         gateway.admin("GET", "/readyz").send().ok().json()["checks"]["introspection:partner"]
             .clone()
@@ -262,14 +223,14 @@ fn a_provider_that_is_down_takes_nobody_in_and_is_met_again() {
     gateway.wait_until_ready();
     assert_eq!(state(), "ok");
     gateway.get("/items").bearer("alice").send().ok();
-    provider.down.store(true, Ordering::SeqCst);
+    provider.is(Mood::Down);
     let refused = gateway.get("/items").bearer("alice").send();
     refused.refused(503, "unavailable");
     assert!(refused.header("retry-after").is_some());
     assert_eq!(state(), "degraded");
     let line = gateway.wait_for_log("why", |line| line["event"] == "authority_failed");
     assert!(line["why"].as_str().unwrap().contains("it answered 503"), "{line}");
-    provider.down.store(false, Ordering::SeqCst);
+    provider.is(Mood::Well);
     gateway.get("/items").bearer("alice").send().ok();
     assert_eq!(state(), "ok");
     assert!(asked(&gateway, "error") > 0.5);
@@ -277,11 +238,10 @@ fn a_provider_that_is_down_takes_nobody_in_and_is_met_again() {
 
 #[test]
 fn an_answer_that_is_no_literal_yes_lets_nobody_in() {
-    let provider = Provider::start();
-    let gateway = setting(&provider.server.url(), "1h").start();
+    let provider = provider();
+    let gateway = setting(&provider.url(), "1h").start();
     let answer = |body: &str| {
-        provider
-            .answers(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        says(&provider, "200 OK", "", body);
         gateway.get("/items").bearer("alice").send()
     };
     for body in [
@@ -309,28 +269,18 @@ fn an_answer_that_is_no_literal_yes_lets_nobody_in() {
 
 #[test]
 fn the_gateways_credential_goes_to_nobody_whom_the_file_does_not_name() {
-    let (provider, other) = (Provider::start(), Recorder::start());
-    let gateway = setting(&provider.server.url(), "0s").start();
-    provider.answers(&format!(
-        "HTTP/1.1 307 Temporary Redirect\r\nLocation: {}/introspect\r\nContent-Length: 0\r\n\r\n",
-        other.url()
-    ));
+    let (provider, other) = (provider(), Recorder::start());
+    let gateway = setting(&provider.url(), "0s").start();
+    let elsewhere = format!("Location: {}/introspect\r\n", other.url());
+    says(&provider, "307 Temporary Redirect", &elsewhere, "");
     gateway.get("/items").bearer("alice").send().refused(503, "unavailable");
     assert_eq!(other.contacts(), 0);
 }
 
 #[test]
 fn a_provider_that_drips_or_says_nothing_is_given_up_in_time() {
-    let drips = Recorder::scripted(|_, stream| {
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n");
-        for byte in br#"{"active":true,"sub":"alice","x":"yyyy"}"# {
-            if stream.write_all(&[*byte]).is_err() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        After::Close
-    });
+    let drips = provider();
+    drips.is(Mood::Drips(Duration::from_millis(100)));
     let gateway = Gateway::with(CONFIG)
         .put("PROVIDER", &drips.url())
         .put("CACHE", "0s")
@@ -344,8 +294,8 @@ fn a_provider_that_drips_or_says_nothing_is_given_up_in_time() {
 
 #[test]
 fn a_thousand_random_tokens_leave_nothing_behind_and_cost_no_more_than_the_failure_limit() {
-    let provider = Provider::start();
-    let gateway = setting(&provider.server.url(), "1h").start();
+    let provider = provider();
+    let gateway = setting(&provider.url(), "1h").start();
     gateway.get("/items").bearer("alice").send().ok();
     let held =
         |gateway: &Gateway| gateway.metric(r#"portcullis_cache_entries{cache="introspection"}"#);
@@ -354,37 +304,28 @@ fn a_thousand_random_tokens_leave_nothing_behind_and_cost_no_more_than_the_failu
         gateway.get("/items").bearer(&token).send().refused(401, "invalid_token");
     }
     assert_eq!(held(&gateway), 1.0, "refusals are not kept");
-    assert_eq!(provider.server.count(), 1_001);
+    assert_eq!(provider.count(), 1_001);
     let limited = Gateway::with(CONFIG)
-        .put("PROVIDER", &provider.server.url())
+        .put("PROVIDER", &provider.url())
         .put("CACHE", "0s")
         .put("TIMEOUT", "5s")
         .put("FAILURES", "20/hour")
         .start();
     limited.get("/items").bearer("alice").send().ok();
-    let before = provider.server.count();
+    let before = provider.count();
     for number in 0..200 {
         let answer = limited.get("/items").bearer(&format!("bad-{number}")).send();
         assert!(matches!(answer.status, 401 | 429), "{}", answer.status);
     }
-    assert_eq!(provider.server.count(), before + 20);
+    assert_eq!(provider.count(), before + 20);
     limited.get("/items").bearer("carol").send().refused(429, "rate_limited");
     limited.get("/items").bearer("alice").send().ok();
 }
 
 #[test]
 fn requests_at_once_for_one_token_are_one_question() {
-    let gate = Arc::new(AtomicBool::new(false));
-    let provider = Recorder::scripted({
-        let gate = Arc::clone(&gate);
-        move |_, stream| {
-            eventually("the gate to open", || gate.load(Ordering::SeqCst).then_some(()));
-            let said = json!({"active": true, "sub": "alice", "scope": "read:items"}).to_string();
-            let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{said}", said.len());
-            stream.write_all(text.as_bytes()).unwrap();
-            After::KeepOpen
-        }
-    });
+    let provider = provider();
+    provider.is(Mood::Held);
     let gateway = setting(&provider.url(), "1h").start();
     std::thread::scope(|scope| {
         let calls: Vec<_> = (0..20)
@@ -394,7 +335,7 @@ fn requests_at_once_for_one_token_are_one_question() {
         eventually("all of them to wait", || {
             (gateway.metric("portcullis_requests_in_flight") > 19.5).then_some(())
         });
-        gate.store(true, Ordering::SeqCst);
+        provider.is(Mood::Well);
         assert!(calls.into_iter().all(|call| call.join().unwrap() == 200));
     });
     assert_eq!(provider.count(), 1);
@@ -402,32 +343,32 @@ fn requests_at_once_for_one_token_are_one_question() {
 
 #[test]
 fn whoever_inquires_is_told_who_is_asked_and_a_policy_test_asks_nobody() {
-    let provider = Provider::start();
-    let gateway = setting(&provider.server.url(), "1h").start();
+    let provider = provider();
+    let gateway = setting(&provider.url(), "1h").start();
     let explained =
-        portcullis(&gateway, &["explain", "GET", "/items", "-H", "Authorization: Bearer alice"]);
+        gateway.portcullis(&["explain", "GET", "/items", "-H", "Authorization: Bearer alice"]);
     let text = String::from_utf8(explained.stdout).unwrap();
     assert_eq!(explained.status.code(), Some(0), "{text}");
     assert!(text.contains("`partner` is asked, at http://127.0.0.1:"), "{text}");
     assert!(text.contains("alice of partner"), "{text}");
-    let inspected = portcullis(&gateway, &["token", "inspect", "alice"]);
+    let inspected = gateway.portcullis(&["token", "inspect", "alice"]);
     let text = String::from_utf8(inspected.stdout).unwrap();
     assert_eq!(inspected.status.code(), Some(0), "{text}");
     assert!(text.contains("accepted as `alice` of `partner`"), "{text}");
-    let inspected = portcullis(&gateway, &["token", "inspect", "--format", "json", "bad"]);
+    let inspected = gateway.portcullis(&["token", "inspect", "--format", "json", "bad"]);
     let told: Value = serde_json::from_slice(&inspected.stdout).unwrap();
     assert_eq!((inspected.status.code(), &told["reason"]), (Some(3), &json!("inactive")));
-    assert_eq!(provider.server.count(), 3);
+    assert_eq!(provider.count(), 3);
     let cases = gateway.config().with_file_name("cases.yaml");
     let case = "cases: [{ name: x, request: { path: /items }, credentials: { bearer: alice }, expect: { status: 200 } }]";
     std::fs::write(&cases, case).unwrap();
-    let tested = portcullis(&gateway, &["test", cases.to_str().unwrap()]);
+    let tested = gateway.portcullis(&["test", cases.to_str().unwrap()]);
     let text = String::from_utf8(tested.stdout).unwrap();
     assert_eq!(tested.status.code(), Some(1), "{text}");
     assert!(text.contains("by others, who are not asked here, is unavailable"), "{text}");
-    assert_eq!(provider.server.count(), 3, "nobody was asked");
-    provider.down.store(true, Ordering::SeqCst);
-    let told = portcullis(&gateway, &["token", "inspect", "alice"]);
+    assert_eq!(provider.count(), 3, "nobody was asked");
+    provider.is(Mood::Down);
+    let told = gateway.portcullis(&["token", "inspect", "alice"]);
     assert_eq!(told.status.code(), Some(3));
     let text = String::from_utf8(told.stderr).unwrap();
     assert!(text.contains("`introspection:partner`: it answered 503"), "{text}");

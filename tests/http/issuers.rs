@@ -1,17 +1,12 @@
 //! Issuers that are known by their address: found, followed, lost, and met again after a restart.
 
-use std::io::Write;
-use std::process::{Command, Output};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 
-use crate::harness::{After, Gateway, Recorder, Setting, eventually};
+use crate::harness::{Gateway, Mood, Peer, Reply, Setting, eventually};
 
 const BY_NAME: &str = "
 state_dir: '@STATE@'
@@ -33,11 +28,8 @@ const AGE: &str = r#"portcullis_jwks_age_seconds{issuer="id"}"#;
 
 /// An issuer that can be stopped and held up.
 struct Issuer {
-    server: Recorder,
+    server: Peer,
     key: Ed25519KeyPair,
-    down: Arc<AtomicBool>,
-    held_up: Arc<AtomicBool>,
-    fetches: Arc<AtomicUsize>,
 }
 
 impl Issuer {
@@ -46,40 +38,23 @@ impl Issuer {
         let key = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
         let x = URL_SAFE_NO_PAD.encode(key.public_key().as_ref());
         let keys = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": x}]});
-        let (down, held_up) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let fetches = Arc::new(AtomicUsize::new(0));
-        let own: Arc<Mutex<String>> = Arc::default();
-        let server = Recorder::scripted({
-            let (down, held_up, own) = (Arc::clone(&down), Arc::clone(&held_up), Arc::clone(&own));
-            let fetches = Arc::clone(&fetches);
-            move |request, stream| {
-                eventually("the issuer to go on", || {
-                    (!held_up.load(Ordering::SeqCst)).then_some(())
-                });
-                let own = own.lock().unwrap().clone();
-                let body = match request.target() {
-                    _ if down.load(Ordering::SeqCst) => None,
-                    "/.well-known/openid-configuration" => {
-                        Some(json!({"issuer": own, "jwks_uri": format!("{own}/keys")}))
-                    }
-                    "/keys" => {
-                        fetches.fetch_add(1, Ordering::SeqCst);
-                        Some(keys.clone())
-                    }
-                    _ => None,
-                };
-                let (status, body) = match body {
-                    Some(body) => ("200 OK", body.to_string()),
-                    None => ("503 Service Unavailable", String::new()),
-                };
-                let length = body.len();
-                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
-                stream.write_all(answer.as_bytes()).unwrap();
-                After::KeepOpen
-            }
+        let server = Peer::start(move |request| {
+            let own = format!("http://{}", request.header("host").unwrap());
+            let body = match request.target() {
+                "/.well-known/openid-configuration" => {
+                    json!({"issuer": own, "jwks_uri": format!("{own}/keys")})
+                }
+                "/keys" => keys.clone(),
+                _ => return Reply("404 Not Found", String::new(), String::new()),
+            };
+            Reply("200 OK", String::new(), body.to_string())
         });
-        *own.lock().unwrap() = server.url();
-        Self { server, key, down, held_up, fetches }
+        Self { server, key }
+    }
+
+    /// How often it was asked for its keys while it gave them.
+    fn fetches(&self) -> usize {
+        self.server.received().iter().filter(|request| request.target() == "/keys").count()
     }
 
     fn by_discovery(&self) -> Setting {
@@ -98,15 +73,6 @@ impl Issuer {
     }
 }
 
-fn portcullis(gateway: &Gateway, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(arguments)
-        .arg("-c")
-        .arg(gateway.config())
-        .output()
-        .unwrap()
-}
-
 fn ready(gateway: &Gateway) -> (u16, Value) {
     let answer = gateway.admin("GET", "/readyz").send();
     (answer.status, answer.json())
@@ -115,12 +81,12 @@ fn ready(gateway: &Gateway) -> (u16, Value) {
 #[test]
 fn an_issuer_is_found_by_its_address_and_readiness_waits_for_it() {
     let issuer = Issuer::start();
-    issuer.held_up.store(true, Ordering::SeqCst);
+    issuer.server.is(Mood::Held);
     let gateway = issuer.by_discovery().start();
     let (status, body) = ready(&gateway);
     assert_eq!((status, &body["status"]), (503, &json!("starting")));
     assert_eq!(body["checks"]["issuer:id"], "starting");
-    issuer.held_up.store(false, Ordering::SeqCst);
+    issuer.server.is(Mood::Well);
     gateway.wait_until_ready();
     assert_eq!(ready(&gateway).1["checks"]["issuer:id"], "ok");
     let answer = gateway.get("/").bearer(&issuer.token("one")).send();
@@ -148,7 +114,7 @@ fn ten_thousand_random_key_ids_cost_the_issuer_nothing() {
         }
     });
     let minutes = began.elapsed().as_secs_f64() / 60.0;
-    let fetches = issuer.fetches.load(Ordering::SeqCst);
+    let fetches = issuer.fetches();
     println!("10,000 random key ids: {fetches} fetches, the first included, in {minutes:.2} min");
     assert!(fetches as f64 <= 1.0 + 2.0 * minutes, "{fetches} fetches");
     let unknown = gateway.logged(|line| line["reason"] == "unknown_kid");
@@ -158,7 +124,7 @@ fn ten_thousand_random_key_ids_cost_the_issuer_nothing() {
 #[test]
 fn an_issuer_that_was_never_reached_is_503_and_takes_nothing_else_down() {
     let issuer = Issuer::start();
-    issuer.down.store(true, Ordering::SeqCst);
+    issuer.server.is(Mood::Down);
     let gateway = Gateway::with(BY_KEYS).put("ISSUER", &issuer.server.url()).start();
     gateway.get("/").bearer(&issuer.token("one")).send().refused(503, "unavailable");
     gateway.get("/").send().refused(401, "missing_credentials");
@@ -180,7 +146,7 @@ fn a_restart_while_the_issuer_is_down_goes_on_with_the_keys_on_disk() {
         files.find(|file| file.extension().is_some_and(|end| end == "json"))
     });
     drop(gateway);
-    issuer.down.store(true, Ordering::SeqCst);
+    issuer.server.is(Mood::Down);
     let again = start();
     again.get("/").bearer(&issuer.token("one")).send().ok();
     again.wait_until_ready();
@@ -193,12 +159,12 @@ fn a_reload_keeps_what_is_known_of_an_issuer() {
     let issuer = Issuer::start();
     let gateway = issuer.by_discovery().start();
     gateway.get("/").bearer(&issuer.token("one")).send().ok();
-    issuer.down.store(true, Ordering::SeqCst);
+    issuer.server.is(Mood::Down);
     let text = std::fs::read_to_string(gateway.config()).unwrap();
     std::fs::write(gateway.config(), text.replace("name: all", "name: everything")).unwrap();
     gateway.wait_for_log("the reload", |line| line["event"] == "reloaded");
     gateway.get("/").bearer(&issuer.token("one")).send().ok();
-    assert_eq!(issuer.fetches.load(Ordering::SeqCst), 1);
+    assert_eq!(issuer.fetches(), 1);
 }
 
 #[test]
@@ -207,14 +173,14 @@ fn a_token_is_inspected_without_a_server_as_long_as_its_issuer_answers() {
     // Without a place for keys on disk, which would do.
     let gateway = Gateway::with(BY_KEYS).put("ISSUER", &issuer.server.url()).start();
     let token = issuer.token("one");
-    let inspect = || portcullis(&gateway, &["token", "inspect", &token]);
+    let inspect = || gateway.portcullis(&["token", "inspect", &token]);
     let explain = || {
         let header = format!("Authorization: Bearer {token}");
-        portcullis(&gateway, &["explain", "GET", "/", "-H", &header])
+        gateway.portcullis(&["explain", "GET", "/", "-H", &header])
     };
     assert_eq!(inspect().status.code(), Some(0));
     assert_eq!(explain().status.code(), Some(0));
-    issuer.down.store(true, Ordering::SeqCst);
+    issuer.server.is(Mood::Down);
     let (inspected, explained) = (inspect(), explain());
     assert_eq!(inspected.status.code(), Some(3));
     assert_eq!(explained.status.code(), Some(3));

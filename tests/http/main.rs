@@ -16,6 +16,7 @@ mod cors;
 mod credentials;
 mod doors;
 mod drain;
+mod faults;
 mod forward_auth;
 mod framing;
 mod grpc;

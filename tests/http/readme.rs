@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::harness::{Gateway, Setting, root};
+use crate::harness::{Gateway, Setting, binary, root};
 
 /// `gateway.yaml` as shipped, on free ports.
 fn shipped() -> Setting {
@@ -78,7 +78,7 @@ fn the_tour_of_the_readme_prints_what_it_says() {
     let script = script
         .replace("127.0.0.1:8080", &gateway.address().to_string())
         .replace("127.0.0.1:9090", &gateway.admin_address().to_string())
-        .replace("target/release/portcullis", env!("CARGO_BIN_EXE_portcullis"));
+        .replace("target/release/portcullis", binary().to_str().unwrap());
     let output = Command::new("sh").arg("-c").arg(&script).current_dir(root()).output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     let printed = printed.replace(&gateway.address().to_string(), "127.0.0.1:8080");

@@ -1,7 +1,7 @@
 //! A process that takes another's place, and files that change meanwhile: nobody notices.
 
 use std::{
-    env, fs,
+    fs,
     path::Path,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     thread,
@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::harness::{App, Gateway, Raw, Recorder, Socket, eventually};
+use crate::harness::{App, Gateway, Raw, Recorder, Socket, eventually, size};
 
 const YAML: &str = "
 version: 1
@@ -46,11 +46,6 @@ fn replace(old: &Gateway, mut new: Gateway) -> Gateway {
     new.wait_for_listeners();
     assert_eq!(new.address(), old.address(), "the same socket");
     new
-}
-
-/// A size that the small form of a test has, or that a soak asks for by this name.
-fn size(name: &str, small: usize) -> usize {
-    env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(small)
 }
 
 /// Waits until so many were served; a soak takes longer than other tests may.

@@ -30,6 +30,12 @@ pub fn tool(name: &str) -> PathBuf {
     path
 }
 
+/// The portcullis that is tested: the one of this build, or the one that a soak names.
+pub fn binary() -> PathBuf {
+    let named = std::env::var_os("PORTCULLIS_TEST_BINARY").map(PathBuf::from);
+    named.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_portcullis")))
+}
+
 /// `tests/http/apps/NAME.py`, ready to be run.
 pub fn python(name: &str) -> Command {
     let mut command = Command::new(tool("python/bin/python"));
@@ -128,6 +134,11 @@ impl App {
 
     pub fn get(&self, target: &str) -> Call {
         self.call("GET", target)
+    }
+
+    /// Sends it a signal, by its name without `SIG`.
+    pub fn signal(&self, name: &str) {
+        super::gateway::signal(self.child.id(), name);
     }
 
     /// What it has printed so far.

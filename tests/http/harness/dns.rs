@@ -18,6 +18,8 @@ struct Zone {
     names: HashMap<String, Vec<IpAddr>>,
     time: u32,
     is_silent: bool,
+    /// What it says instead of an answer.
+    fault: Option<u8>,
     asked: usize,
 }
 
@@ -59,6 +61,11 @@ impl Dns {
         self.zone.lock().unwrap().is_silent = is_silent;
     }
 
+    /// From now on everything is answered with this code (RFC 1035, section 4.1.1), or no longer: 2 is that it failed.
+    pub fn fail_with(&self, code: Option<u8>) {
+        self.zone.lock().unwrap().fault = code;
+    }
+
     /// How often it was asked.
     pub fn asked(&self) -> usize {
         self.zone.lock().unwrap().asked
@@ -76,6 +83,7 @@ impl Zone {
         let question = &query[12..at + 5];
         let kind = u16::from_be_bytes([query[at + 1], query[at + 2]]);
         let known = self.names.get(&name.join(".")).map(Vec::as_slice).unwrap_or_default();
+        let known = if self.fault.is_some() { &[] } else { known };
         let of_kind = known
             .iter()
             .filter(|one| (kind == A && one.is_ipv4()) || (kind == AAAA && one.is_ipv6()));
@@ -85,7 +93,7 @@ impl Zone {
                 IpAddr::V6(v6) => v6.octets().to_vec(),
             })
             .collect();
-        let code = if known.is_empty() { 3 } else { 0 };
+        let code = self.fault.unwrap_or(if known.is_empty() { 3 } else { 0 });
         let mut answer = query[..2].to_vec();
         answer.extend([
             0x81,

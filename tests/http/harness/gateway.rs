@@ -1,9 +1,9 @@
 //! portcullis itself, as a process in a directory of its own.
 
-use std::fs;
-use std::net::SocketAddr;
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::app::gather;
+use super::app::{binary, gather};
 use super::{Call, Raw, eventually};
 
 /// What a configuration of the tests begins with: free ports for both listeners.
@@ -23,6 +23,7 @@ pub struct Setting {
     yaml: String,
     elsewhere: Option<PathBuf>,
     environment: Vec<(String, String)>,
+    log: Option<File>,
 }
 
 impl Setting {
@@ -58,6 +59,19 @@ impl Setting {
         gateway
     }
 
+    /// Starts it with a log that goes to this file, where nobody reads it, and waits until both listeners answer: this one
+    /// for clients, that one for the admin API.
+    pub fn start_unheard(mut self, log: File, proxy: SocketAddr, admin: SocketAddr) -> Gateway {
+        self.log = Some(log);
+        let mut gateway = self.spawn(&[]);
+        (gateway.proxy, gateway.admin) = (proxy, admin);
+        eventually("both listeners", || {
+            assert!(gateway.runs(), "portcullis ended");
+            TcpStream::connect(proxy).and_then(|_| TcpStream::connect(admin)).ok()
+        });
+        gateway
+    }
+
     /// Starts it as the successor of a running gateway, and waits until it waits to be handed that one's
     /// sockets.
     pub fn succeed(self) -> Gateway {
@@ -84,7 +98,7 @@ impl Setting {
             fs::write(&config, &self.yaml).unwrap();
             config
         });
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        let mut child = Command::new(binary())
             .args(["run", "-c"])
             .arg(&config)
             .args(more)
@@ -94,14 +108,12 @@ impl Setting {
             .current_dir(self.directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(self.log.map_or_else(Stdio::piped, Stdio::from))
             .spawn()
             .unwrap();
         let said = Arc::new(Mutex::new(Vec::new()));
-        let readers = vec![
-            gather(child.stdout.take().unwrap(), &said),
-            gather(child.stderr.take().unwrap(), &said),
-        ];
+        let mut readers = vec![gather(child.stdout.take().unwrap(), &said)];
+        readers.extend(child.stderr.take().map(|stderr| gather(stderr, &said)));
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         Gateway {
             child,
@@ -139,7 +151,13 @@ impl Gateway {
     /// A gateway with exactly this configuration.
     pub fn with_whole(yaml: &str) -> Setting {
         let directory = tempfile::tempdir().unwrap();
-        Setting { directory, yaml: yaml.to_owned(), elsewhere: None, environment: Vec::new() }
+        Setting {
+            directory,
+            yaml: yaml.to_owned(),
+            elsewhere: None,
+            environment: Vec::new(),
+            log: None,
+        }
     }
 
     /// Waits until both listeners are open.
@@ -234,6 +252,45 @@ impl Gateway {
         signal(self.child.id(), name);
     }
 
+    /// Bytes of memory that it has.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
+    /// File descriptors that it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// From now on it may have so many file descriptors.
+    pub fn allow_descriptors(&self, most: usize) {
+        let id = self.child.id().to_string();
+        let status =
+            Command::new("prlimit").args(["--pid", &id, &format!("--nofile={most}:")]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Processor time that it has used, in hundredths of a second.
+    pub fn processor_time(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let after_name = stat.rsplit(") ").next().unwrap();
+        after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
+    /// How many log lines fit.
+    pub fn count_logged(&self, fits: impl Fn(&Value) -> bool) -> usize {
+        let lines = self.said.lock().unwrap();
+        let lines = lines.iter().filter_map(|line| serde_json::from_str(line).ok());
+        lines.filter(|line| fits(line)).count()
+    }
+
+    /// Runs a command of portcullis against its file.
+    pub fn portcullis(&self, arguments: &[&str]) -> Output {
+        Command::new(binary()).args(arguments).arg("-c").arg(&self.config).output().unwrap()
+    }
+
     /// Waits until it has ended.
     pub fn wait(&mut self) -> ExitStatus {
         let status = eventually("the end of portcullis", || self.child.try_wait().unwrap());
@@ -269,7 +326,7 @@ impl Drop for Gateway {
     }
 }
 
-fn signal(id: u32, name: &str) {
+pub(super) fn signal(id: u32, name: &str) {
     // The shell's own `kill`: the standard library has none but SIGKILL.
     let status = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status().unwrap();
     assert!(status.success(), "no process {id} to send {name}");

@@ -87,27 +87,47 @@ impl Raw {
     }
 
     /// The next answer with its body; a request that is answered without one (`HEAD`) reads its head only.
+    #[track_caller]
     pub fn answer(&mut self) -> Answer {
-        let mut answer = self.head();
+        match self.try_answer() {
+            Ok(answer) => answer,
+            Err(head) => panic!("closed before the end of {head:?}: {:?}", lossy(&self.waiting)),
+        }
+    }
+
+    /// The same; if the other side closes before its end, what there was of it: the head, or nothing.
+    pub fn try_answer(&mut self) -> Result<Answer, Option<Answer>> {
+        let mut answer = self.try_head().ok_or(None)?;
         let is = |name: &str, value: &str| {
             answer.header(name).is_some_and(|found| found.eq_ignore_ascii_case(value))
         };
         let empty = matches!(answer.status, 100..=199 | 204 | 304);
-        answer.body = if empty {
-            Vec::new()
+        let body = if empty {
+            Some(Vec::new())
         } else if is("transfer-encoding", "chunked") {
             self.chunked()
         } else if let Some(length) = answer.header("content-length") {
-            self.exactly(length.parse().unwrap())
+            self.try_exactly(length.parse().unwrap())
         } else {
-            self.rest()
+            Some(self.rest())
         };
-        answer
+        match body {
+            Some(body) => {
+                answer.body = body;
+                Ok(answer)
+            }
+            None => Err(Some(answer)),
+        }
     }
 
     /// The next status line and headers, without a body.
     pub fn head(&mut self) -> Answer {
-        let head = self.until(b"\r\n\r\n");
+        let head = self.try_head();
+        head.unwrap_or_else(|| panic!("closed before a head: {:?}", lossy(&self.waiting)))
+    }
+
+    fn try_head(&mut self) -> Option<Answer> {
+        let head = self.try_until(b"\r\n\r\n")?;
         let head = String::from_utf8(head).unwrap();
         let mut lines = head.trim_end_matches("\r\n").split("\r\n");
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
@@ -117,27 +137,26 @@ impl Raw {
             let name: HeaderName = name.parse().unwrap();
             headers.append(name, HeaderValue::from_str(value.trim()).unwrap());
         }
-        Answer { status, headers, body: Vec::new() }
+        Some(Answer { status, headers, body: Vec::new() })
     }
 
     /// Everything up to and including `mark`.
+    #[track_caller]
     pub fn until(&mut self, mark: &[u8]) -> Vec<u8> {
+        let found = self.try_until(mark);
+        found.unwrap_or_else(|| {
+            panic!("closed before {:?}: {:?}", lossy(mark), lossy(&self.waiting))
+        })
+    }
+
+    fn try_until(&mut self, mark: &[u8]) -> Option<Vec<u8>> {
         loop {
             let found = self.waiting.windows(mark.len()).position(|window| window == mark);
             if let Some(at) = found {
-                return self.take(at + mark.len());
+                return Some(self.take(at + mark.len()));
             }
-            let more = self.fill();
-            assert!(more, "closed before {:?}: {:?}", lossy(mark), lossy(&self.waiting));
+            self.fill().then_some(())?;
         }
-    }
-
-    pub fn exactly(&mut self, length: usize) -> Vec<u8> {
-        while self.waiting.len() < length {
-            let more = self.fill();
-            assert!(more, "closed {} bytes before the end", length - self.waiting.len());
-        }
-        self.take(length)
     }
 
     /// So many bytes; none if the other side closes before.
@@ -155,17 +174,23 @@ impl Raw {
     }
 
     /// One chunk of a chunked body; empty is the last.
+    #[track_caller]
     pub fn chunk(&mut self) -> Vec<u8> {
-        let line = self.until(b"\r\n");
+        let chunk = self.try_chunk();
+        chunk.unwrap_or_else(|| panic!("closed within a chunk: {:?}", lossy(&self.waiting)))
+    }
+
+    fn try_chunk(&mut self) -> Option<Vec<u8>> {
+        let line = self.try_until(b"\r\n")?;
         let size = std::str::from_utf8(&line).unwrap().trim().split(';').next().unwrap();
         let size = usize::from_str_radix(size, 16).unwrap();
         if size == 0 {
-            while self.until(b"\r\n").len() > 2 {}
-            return Vec::new();
+            while self.try_until(b"\r\n")?.len() > 2 {}
+            return Some(Vec::new());
         }
-        let chunk = self.exactly(size);
-        assert_eq!(self.exactly(2), b"\r\n");
-        chunk
+        let chunk = self.try_exactly(size)?;
+        assert_eq!(self.try_exactly(2)?, b"\r\n");
+        Some(chunk)
     }
 
     /// Fails unless the other side closes and has nothing more to say.
@@ -186,12 +211,12 @@ impl Raw {
         ended
     }
 
-    fn chunked(&mut self) -> Vec<u8> {
+    fn chunked(&mut self) -> Option<Vec<u8>> {
         let mut body = Vec::new();
         loop {
-            let chunk = self.chunk();
+            let chunk = self.try_chunk()?;
             if chunk.is_empty() {
-                return body;
+                return Some(body);
             }
             body.extend(chunk);
         }

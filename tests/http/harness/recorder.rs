@@ -3,10 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
-use super::eventually;
+use super::{PATIENCE, eventually};
 
 /// One request as it stood on the wire.
 #[derive(Clone, Debug)]
@@ -113,7 +113,22 @@ impl Recorder {
         Self::listening(TcpListener::bind("127.0.0.1:0").unwrap(), script)
     }
 
-    fn listening(
+    /// An upstream whose answers to `/held` wait for a word on the channel.
+    pub fn holding() -> (Self, mpsc::Sender<()>) {
+        let (sender, receiver) = mpsc::channel();
+        let receiver = Mutex::new(receiver);
+        let upstream = Self::scripted(move |request, stream| {
+            if request.target() == "/held" {
+                let _ = receiver.lock().unwrap().recv_timeout(PATIENCE);
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            After::KeepOpen
+        });
+        (upstream, sender)
+    }
+
+    /// Lets `script` answer on a socket that listens already.
+    pub fn listening(
         listener: TcpListener,
         script: impl Fn(&Received, &mut TcpStream) -> After + Send + Sync + 'static,
     ) -> Self {

@@ -176,6 +176,10 @@ fn a_call_ends_when_its_key_is_revoked(store: &str) {
     let app = App::shared("grpc_service", &[]);
     let gateway = Gateway::with(CALLS).put("STORE", store).put("APP", &app.url()).start();
     let key = made(&gateway, &["ci"]);
+    eventually("the key", || {
+        let call = gateway.get("/test.Echo/Bidi").header("x-api-key", &key);
+        (call.send().status != 401).then_some(())
+    });
     let ended = calls_that_last(&gateway, "x-api-key", &key, || {
         told(&gateway, &["key", "revoke", "ci"], "");
     });

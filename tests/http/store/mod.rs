@@ -17,7 +17,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    harness::{Gateway, Setting},
+    harness::{Gateway, Setting, binary},
     postgres::Postgres,
 };
 
@@ -72,7 +72,7 @@ fn command(gateway: &Gateway, words: &[&str], stdin: &str) -> Output {
 }
 
 fn command_at(config: &Path, words: &[&str], stdin: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+    let mut child = Command::new(binary())
         .args(words)
         .arg("-c")
         .arg(config)

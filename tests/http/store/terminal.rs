@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{SQLITE, command, login, setting};
-use crate::harness::{Gateway, ask, eventually};
+use crate::harness::{Gateway, ask, binary, eventually};
 
 /// What a command shows on a terminal, and how it ends, where these are typed.
 fn on_terminal(gateway: &Gateway, words: &[&str], answers: &[&str]) -> (i64, String) {
     let config = gateway.config().display().to_string();
-    let program = [env!("CARGO_BIN_EXE_portcullis")];
+    let program = binary();
+    let program = [program.to_str().unwrap()];
     let command: Vec<&str> = program.iter().chain(words).chain(&["-c", &config]).copied().collect();
     let done = ask("terminal", &json!({ "command": command, "answers": answers }));
     assert_eq!(done["unasked"], json!([]), "{done}");
