@@ -101,5 +101,4 @@ fn a_clock_that_is_set_back_frees_no_place_and_prolongs_no_stream() {
     assert_ne!(gateway.get("/known").bearer(&token).send().status, 401);
     calendar.set("+0");
     gateway.get("/known").bearer(&token).send().refused(401, "expired_token");
-    gateway.get("/counted").send().refused(429, "rate_limited");
 }
