@@ -25,8 +25,9 @@ fn without_file_descriptors_it_serves_whom_it_has_rests_and_goes_on_when_there_a
     eventually("requests of those who are connected, for a second at least", || {
         (begun.elapsed() > Duration::from_secs(1)).then_some(())
     });
-    let served: usize = [reads, writes, others].iter().map(|load| load.wait_for(1)).count();
-    assert_eq!(served, 3);
+    for load in [reads, writes, others] {
+        load.wait_for(1);
+    }
     println!(
         "\nwithout descriptors: {} hundredths of a second of processor time in {:.1} s under load",
         gateway.processor_time() - used,

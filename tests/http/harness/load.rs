@@ -130,8 +130,8 @@ impl Shared {
             let outcome = match &answer {
                 Ok(answer) if answer.status == 200 && !is_own(&answer.body) => "mixed".to_owned(),
                 Ok(answer) => answer.status.to_string(),
-                Err(Some(_)) => "cut".to_owned(),
-                Err(None) => "lost".to_owned(),
+                Err(true) => "cut".to_owned(),
+                Err(false) => "lost".to_owned(),
             };
             self.count(&outcome, took);
             let stays = |word: &str| !word.eq_ignore_ascii_case("close");

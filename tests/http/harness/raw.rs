@@ -91,13 +91,13 @@ impl Raw {
     pub fn answer(&mut self) -> Answer {
         match self.try_answer() {
             Ok(answer) => answer,
-            Err(head) => panic!("closed before the end of {head:?}: {:?}", lossy(&self.waiting)),
+            Err(_) => panic!("closed before the end of an answer: {:?}", lossy(&self.waiting)),
         }
     }
 
-    /// The same; if the other side closes before its end, what there was of it: the head, or nothing.
-    pub fn try_answer(&mut self) -> Result<Answer, Option<Answer>> {
-        let mut answer = self.try_head().ok_or(None)?;
+    /// The same; if the other side closes before its end, whether its head was there.
+    pub fn try_answer(&mut self) -> Result<Answer, bool> {
+        let mut answer = self.try_head().ok_or(false)?;
         let is = |name: &str, value: &str| {
             answer.header(name).is_some_and(|found| found.eq_ignore_ascii_case(value))
         };
@@ -116,7 +116,7 @@ impl Raw {
                 answer.body = body;
                 Ok(answer)
             }
-            None => Err(Some(answer)),
+            None => Err(true),
         }
     }
 
