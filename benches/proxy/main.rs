@@ -3,14 +3,16 @@
 //! Measures the CPU time of the proxy's process per request, all interleaved in rounds, and prints
 //! medians and ratios. A ratio is that to the pass-through's cost for the very same bytes. The
 //! upstream is nginx; the load comes from this process over 32 keep-alive connections. Leaves out
-//! TLS, HTTP/2, slow clients, and how long a request takes when the machine is idle.
+//! slow clients, and how long a request takes when the machine is idle. TLS and HTTP/2 come after, beside
+//! nginx: see `secure`.
 //!
 //! `make bench-proxy`; needs Linux and nginx. `BENCH_ROUNDS` (9) and `BENCH_REQUESTS` (20000 a round
 //! and case) change the length; `BENCH_ONLY=portcullis` measures the cases alone whose name has
-//! that in it, beside the pass-through.
+//! that in it, beside the pass-through, and `BENCH_ONLY=secure` TLS and HTTP/2 alone.
 
 mod load;
 mod passthrough;
+mod secure;
 mod servers;
 mod tokens;
 
@@ -41,6 +43,9 @@ struct Round {
     pace: f64,
 }
 
+/// What `BENCH_ONLY` calls TLS and HTTP/2.
+const SECURE: &str = "secure";
+
 /// Places of the servers.
 const BARE: usize = 0;
 const QUIET: usize = 1;
@@ -67,10 +72,18 @@ fn main() -> Outcome<()> {
         servers::portcullis(folder.path(), upstream.port, true)?,
         servers::nginx_proxy(folder.path(), upstream.port)?,
     ];
+    let only = env::var("BENCH_ONLY").unwrap_or_default();
+    if only.is_empty() || only == SECURE {
+        let ours = servers::portcullis_both(folder.path(), upstream.port)?;
+        let nginx = servers::nginx_both(folder.path(), upstream.port)?;
+        secure::run(&ours, &nginx, rounds, requests)?;
+    }
+    if only == SECURE {
+        return Ok(());
+    }
     println!("idle with the shipped file: {:.1} MiB resident", idle.resident_mib()?);
     drop(idle);
     let cases = cases()?;
-    let only = env::var("BENCH_ONLY").unwrap_or_default();
     let wanted = |case: &Case| case.server == BARE || case.name.contains(&only);
     let mut measured = vec![Vec::new(); cases.len()];
     // The first round warms pools and caches.

@@ -8,7 +8,11 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::{Outcome, passthrough, tokens};
+use crate::{
+    Outcome, passthrough,
+    secure::{Both, CERTIFICATE},
+    tokens,
+};
 
 /// A running server, one process.
 pub struct Server {
@@ -92,6 +96,43 @@ routes:
     serve(&file)
 }
 
+/// portcullis with a public route, by TLS and in clear.
+pub fn portcullis_both(folder: &Path, upstream: u16) -> Outcome<Both> {
+    let [cert, key] = CERTIFICATE.map(tokens::fixture);
+    let (cert, key) = (cert.display(), key.display());
+    let tls = format!("tls: {{ certificates: [{{ cert: {cert}, key: {key} }}] }}");
+    let one = |name: &str, tls: &str| {
+        let file = folder.join(name);
+        let text = format!(
+            r#"version: 1
+server: {{ listen: [{{ address: "127.0.0.1:0", {tls} }}], workers: 1 }}
+admin: {{ listen: "127.0.0.1:0" }}
+log: {{ access: false }}
+upstreams: {{ app: "http://127.0.0.1:{upstream}" }}
+routes: [{{ match: {{ path: /public }}, upstream: app, auth: none }}]
+"#
+        );
+        fs::write(&file, text)?;
+        serve(&file)
+    };
+    Ok(Both { secure: one("secure.yaml", &tls)?, clear: one("clear.yaml", "")? })
+}
+
+/// nginx that does the same: HTTP/1.1 and HTTP/2 by TLS, HTTP/2 in clear.
+pub fn nginx_both(folder: &Path, upstream: u16) -> Outcome<Both> {
+    let [cert, key] = CERTIFICATE.map(tokens::fixture);
+    let tls = format!(
+        "{}\nssl_certificate {};\nssl_certificate_key {};",
+        pool(upstream),
+        cert.display(),
+        key.display()
+    );
+    Ok(Both {
+        secure: nginx(folder, "nginx-secure", " ssl http2", PASS, &tls)?,
+        clear: nginx(folder, "nginx-clear", " http2", PASS, &pool(upstream))?,
+    })
+}
+
 /// portcullis with the file that it ships with, on other ports.
 pub fn shipped(folder: &Path) -> Outcome<Server> {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/gateway.yaml"))?;
@@ -136,17 +177,22 @@ pub fn nginx_upstream(folder: &Path) -> Outcome<Server> {
         "location / {{ return 200 '{small}'; }} location = /api/large {{ alias {}/large; }}",
         folder.display()
     );
-    nginx(folder, "upstream", &locations, "open_file_cache max=10;")
+    nginx(folder, "upstream", "", &locations, "open_file_cache max=10;")
 }
 
 /// nginx that passes everything on to the upstream over kept connections.
 pub fn nginx_proxy(folder: &Path, upstream: u16) -> Outcome<Server> {
-    let pool = format!("upstream app {{ server 127.0.0.1:{upstream}; keepalive 1024; }}");
-    let pass = "location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ''; }";
-    nginx(folder, "proxy", pass, &pool)
+    nginx(folder, "proxy", "", PASS, &pool(upstream))
 }
 
-fn nginx(folder: &Path, name: &str, locations: &str, extra: &str) -> Outcome<Server> {
+const PASS: &str =
+    "location / { proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ''; }";
+
+fn pool(upstream: u16) -> String {
+    format!("upstream app {{ server 127.0.0.1:{upstream}; keepalive 1024; }}")
+}
+
+fn nginx(folder: &Path, name: &str, how: &str, locations: &str, extra: &str) -> Outcome<Server> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let home = folder.join(name);
     fs::create_dir_all(&home)?;
@@ -167,7 +213,7 @@ http {{
   uwsgi_temp_path {home}/u;
   scgi_temp_path {home}/s;
   {extra}
-  server {{ listen 127.0.0.1:{port}; {locations} }}
+  server {{ listen 127.0.0.1:{port}{how}; {locations} }}
 }}
 "#
     );

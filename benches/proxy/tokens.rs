@@ -35,6 +35,7 @@ pub fn thousand() -> Outcome<Vec<String>> {
     (0..1000).map(token).collect()
 }
 
-fn fixture(name: &str) -> PathBuf {
+/// A key or certificate of the tests.
+pub fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys").join(name)
 }
