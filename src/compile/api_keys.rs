@@ -27,7 +27,7 @@ pub(super) fn method(input: &Input<'_>, faults: &mut Faults) -> Option<KeyMethod
     let written = input.config.authentication.api_keys.as_ref()?;
     let at = place(input);
     let nowhere = written.header.is_none() && written.query.is_none();
-    if nowhere && !input.is_faulty("authentication.api_keys") {
+    if nowhere && !input.lacks_any(at, &["header", "query"]) {
         faults
             .fault(codes::MISSING_KEY, at, "no place is named where API keys are looked for")
             .help("add `header: X-API-Key`");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::faults::Faults;
+use super::{Input, faults::Faults};
 use crate::{
     config::{
         codes,
@@ -21,6 +21,7 @@ use crate::{
 /// The rules of a route: its own words over those of `defaults`. `methods` are the route's, if it
 /// names any.
 pub(super) fn compile(
+    input: &Input<'_>,
     own: Option<(&WrittenRule, Site<'_>)>,
     default: Option<&WrittenRule>,
     methods: Option<&[Method]>,
@@ -48,6 +49,9 @@ pub(super) fn compile(
             faults.fault(code, at.key(key), message).help(help);
         }
     };
+    if at.is_some_and(|at| input.lacks(at, "allow_origins")) {
+        return None;
+    }
     if definition.allow_origins.is_empty() {
         tell(
             codes::MISSING_KEY,

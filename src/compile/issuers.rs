@@ -42,13 +42,17 @@ pub(super) fn compile(input: &Input<'_>, roles: &Roles<'_>, faults: &mut Faults)
     for (name, issuer) in input.config.authentication.jwt.iter() {
         let at = input.root().key("authentication").key("jwt").key(name.as_str());
         judge_claim_to_iss(name, issuer, own, &mut claimed, at, faults);
-        warn(name, issuer, at, faults);
+        warn(input, name, issuer, at, faults);
         refuse_assertions(issuer, at, faults);
         if let Some(grants) = &issuer.grants {
             refer_granted(grants, roles, at.key("grants").key("roles"), faults);
         }
         let places = places(input, issuer, at, faults);
         let Some(keys) = keys(input, name, issuer, at, faults) else { continue };
+        // Which tokens would be its own is not known.
+        if input.lacks(at, "issuer") {
+            continue;
+        }
         issuers.terms.push(Arc::new(terms(name, issuer, keys, places)));
     }
     issuers
@@ -119,14 +123,14 @@ fn judge_claim_to_iss<'c>(
         .help("a token goes to the issuer whose `issuer` is its `iss`: each needs one of its own");
 }
 
-fn warn(name: &IssuerName, issuer: &Issuer, at: Site<'_>, faults: &mut Faults) {
-    if issuer.issuer.is_none() {
+fn warn(input: &Input<'_>, name: &IssuerName, issuer: &Issuer, at: Site<'_>, faults: &mut Faults) {
+    if issuer.issuer.is_none() && !input.lacks(at, "issuer") {
         let message = format!("issuer `{name}` takes every token that no other issuer claims");
         faults
             .warning(codes::NO_ISSUER, at, message)
             .help("add `issuer`, the exact `iss` of its tokens");
     }
-    if issuer.audiences.is_empty() {
+    if issuer.audiences.is_empty() && !input.lacks(at, "audiences") {
         let message = format!("issuer `{name}` takes tokens that were issued for anybody");
         faults
             .warning(codes::NO_AUDIENCES, at, message)
@@ -168,6 +172,9 @@ pub(super) fn refer_granted(
     }
 }
 
+/// Where keys can come from.
+const SOURCES: [&str; 5] = ["discovery", "jwks_url", "jwks_file", "public_key_file", "secret"];
+
 fn keys(
     input: &Input<'_>,
     name: &IssuerName,
@@ -176,14 +183,15 @@ fn keys(
     faults: &mut Faults,
 ) -> Option<Keys> {
     let algorithms: Vec<_> = issuer.algorithms.iter().map(|algorithm| algorithm.0).collect();
-    let sources = [
-        issuer.discovery.then_some("discovery"),
-        issuer.jwks_url.as_ref().map(|_| "jwks_url"),
-        issuer.jwks_file.as_ref().map(|_| "jwks_file"),
-        issuer.public_key_file.as_ref().map(|_| "public_key_file"),
-        issuer.secret.as_ref().map(|_| "secret"),
+    let there = [
+        issuer.discovery,
+        issuer.jwks_url.is_some(),
+        issuer.jwks_file.is_some(),
+        issuer.public_key_file.is_some(),
+        issuer.secret.is_some(),
     ];
-    let mut written = sources.into_iter().flatten();
+    let mut written =
+        SOURCES.into_iter().zip(there).filter(|(_, there)| *there).map(|(key, _)| key);
     let first = written.next();
     if let (Some(first), Some(second)) = (first, written.next()) {
         faults
@@ -196,9 +204,9 @@ fn keys(
         return None;
     }
     if issuer.discovery || issuer.jwks_url.is_some() {
-        return published(issuer, at, faults);
+        return published(input, issuer, at, faults);
     }
-    if issuer.refresh.is_some() {
+    if issuer.refresh.is_some() && !input.lacks_any(at, &["discovery", "jwks_url"]) {
         faults
             .fault(codes::CONTRADICTION, at.key("refresh"), "the issuer's keys stand in the file")
             .help("remove `refresh`: it is for `discovery` and `jwks_url`");
@@ -236,6 +244,9 @@ fn keys(
         let read = VerifyingKey::from_secret(&secret, &algorithms);
         return read.map(one).map_err(|fault| refuse(faults, at, fault)).ok();
     }
+    if input.lacks_any(at, &SOURCES) {
+        return None;
+    }
     faults
         .fault(codes::MISSING_KEY, at, "the issuer has no keys")
         .help("add one of `discovery`, `jwks_url`, `jwks_file`, `public_key_file` and `secret`");
@@ -247,7 +258,12 @@ const LEAST_REFRESH: Duration = Duration::from_secs(30);
 const USUAL_REFRESH: Duration = Duration::from_secs(600);
 
 /// Where the issuer publishes its keys.
-fn published(issuer: &Issuer, at: Site<'_>, faults: &mut Faults) -> Option<Keys> {
+fn published(
+    input: &Input<'_>,
+    issuer: &Issuer,
+    at: Site<'_>,
+    faults: &mut Faults,
+) -> Option<Keys> {
     let refresh = issuer.refresh.map_or(USUAL_REFRESH, |refresh| refresh.0);
     if refresh < LEAST_REFRESH {
         faults
@@ -266,6 +282,7 @@ fn published(issuer: &Issuer, at: Site<'_>, faults: &mut Faults) -> Option<Keys>
     }
     let place = match &issuer.jwks_url {
         Some(url) => KeyPlace::Jwks(url.as_str().to_owned()),
+        None if input.lacks(at, "issuer") => return None,
         None => KeyPlace::Discovery(discovered(issuer, at, faults)?),
     };
     Some(Keys::Published(Publication { place, refresh }))

@@ -61,6 +61,7 @@ impl Plans {
 
 /// Reads one `rate_limit`. A list is several limits, each with a place of its own.
 pub(super) fn compile(
+    input: &Input<'_>,
     rules: &OneOrMany<LimitRule>,
     scope: &Scope,
     plans: &Plans,
@@ -70,7 +71,11 @@ pub(super) fn compile(
     let mut limits: Vec<Limit> = Vec::new();
     for (index, rule) in rules.as_slice().iter().enumerate() {
         let at = at.item(index);
-        let Some(limit) = compile_one(rule, scope, plans, at, faults) else { continue };
+        let Some(limit) = compile_one(input, rule, scope, plans, at, faults) else { continue };
+        // What it would count, and how, is not known.
+        if input.lacks_any(at, &["by", "algorithm"]) {
+            continue;
+        }
         let limit = limit.at_line(u32::try_from(at.line()).unwrap_or_default());
         let same = |other: &Limit| {
             let ids = |limit: &Limit| limit.rules().map(|rule| *rule.id()).collect::<Vec<_>>();
@@ -88,6 +93,7 @@ pub(super) fn compile(
 }
 
 fn compile_one(
+    input: &Input<'_>,
     rule: &LimitRule,
     scope: &Scope,
     plans: &Plans,
@@ -96,7 +102,7 @@ fn compile_one(
 ) -> Option<Limit> {
     let by_plan = rule.limit.as_str() == "plan";
     let by = counted_by(rule, by_plan, at, faults);
-    let algorithm = algorithm(rule, at, faults);
+    let algorithm = algorithm(input, rule, at, faults);
     if !by_plan {
         let quotas = read_quotas(&rule.limit, at.key("limit"), faults)?;
         return Some(Limit::new(scope, &quotas, by?, algorithm?));
@@ -147,9 +153,14 @@ fn counted_by(
     Some(by)
 }
 
-fn algorithm(rule: &LimitRule, at: Site<'_>, faults: &mut Faults) -> Option<Algorithm> {
+fn algorithm(
+    input: &Input<'_>,
+    rule: &LimitRule,
+    at: Site<'_>,
+    faults: &mut Faults,
+) -> Option<Algorithm> {
     let bucket = rule.algorithm == Some(LimitAlgorithm::TokenBucket);
-    if rule.burst.is_some() && !bucket {
+    if rule.burst.is_some() && !bucket && !input.lacks(at, "algorithm") {
         faults
             .fault(codes::CONTRADICTION, at.key("burst"), "only a `token_bucket` holds a `burst`")
             .help("add `algorithm: token_bucket`, or remove `burst`");

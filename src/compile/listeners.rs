@@ -9,6 +9,7 @@ use crate::config::{
 
 /// Where it sends clients that came in clear. `secured` is the first listener with `tls`.
 pub(super) fn redirect(
+    input: &Input<'_>,
     listener: &Listener,
     secured: Option<usize>,
     at: Site<'_>,
@@ -26,7 +27,7 @@ pub(super) fn redirect(
             .help("put `redirect_https` on the listener without `tls`");
         return None;
     }
-    if port.is_none() {
+    if port.is_none() && !input.is_faulty("server.listen") {
         faults
             .fault(codes::MISSING_KEY, at, "no listener has `tls` to which clients could be sent")
             .help("add one, or write the port at which clients find it: `redirect_https: 443`");

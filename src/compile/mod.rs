@@ -157,6 +157,16 @@ impl<'l> Input<'l> {
     fn is_faulty(&self, path: &str) -> bool {
         self.loaded.faulty.touches(path)
     }
+
+    /// Whether a key of this mapping was refused already, so that it is not missing.
+    fn lacks(&self, mapping: Site<'_>, key: &str) -> bool {
+        self.loaded.faulty.lacks(mapping, key)
+    }
+
+    /// The same of several keys: whether one of them was.
+    fn lacks_any(&self, mapping: Site<'_>, keys: &[&str]) -> bool {
+        keys.iter().any(|key| self.lacks(mapping, key))
+    }
 }
 
 fn compile_into(

@@ -191,6 +191,8 @@ fn admin(input: &Input<'_>, faults: &mut Faults) -> AdminTerms {
     let token =
         admin.token.as_ref().and_then(|token| secrets::read(input, token, at.key("token"), faults));
     let token = token.filter(|token| !token.is_empty());
+    // It may be there, and only could not be read.
+    let untold = input.lacks(at, "token") || input.is_faulty("admin.token");
     match &token {
         Some(token) if token.expose().len() < LEAST_TOKEN => {
             faults
@@ -210,7 +212,7 @@ fn admin(input: &Input<'_>, faults: &mut Faults) -> AdminTerms {
                 )
                 .help("use visible ASCII without spaces: `openssl rand -hex 32`");
         }
-        None if !listen.ip().is_loopback() && !input.is_faulty("admin") => {
+        None if !listen.ip().is_loopback() && !untold => {
             faults
                 .fault(
                     codes::ADMIN_TOKEN,
@@ -221,7 +223,7 @@ fn admin(input: &Input<'_>, faults: &mut Faults) -> AdminTerms {
         }
         Some(_) | None => {}
     }
-    if !admin.hosts.is_empty() && admin.token.is_none() && !input.is_faulty("admin") {
+    if !admin.hosts.is_empty() && admin.token.is_none() && !untold {
         faults
             .warning(codes::NO_EFFECT, at.key("hosts"), "without `admin.token` these names are not taken")
             .help("set `token`: without it only loopback names count, so that no page of another name can reach the admin API");

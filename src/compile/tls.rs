@@ -129,7 +129,7 @@ pub(super) fn listeners(input: &Input<'_>, faults: &mut Faults) -> Vec<Listen> {
         Listen {
             address: listener.address().0,
             tls: tls.map(Arc::new),
-            redirect: listeners::redirect(listener, secured, at, faults),
+            redirect: listeners::redirect(input, listener, secured, at, faults),
             announced: listeners::announced(input, listener, at, faults),
         }
     });

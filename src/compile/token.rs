@@ -37,7 +37,7 @@ pub(super) struct Own {
 pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Option<Own> {
     let token = input.config.token.as_ref()?;
     let at = input.root().key("token");
-    judge_paths(token, at, faults);
+    judge_paths(input, token, at, faults);
     judge_store(input, token, at, faults);
     if token.access_ttl.0 < Duration::from_secs(1) {
         faults
@@ -84,8 +84,9 @@ pub(super) fn compile(input: &Input<'_>, faults: &mut Faults) -> Option<Own> {
     Some(Own { issuing, issuer: Arc::new(issuer), keys })
 }
 
-fn judge_paths(token: &Token, at: Site<'_>, faults: &mut Faults) {
-    if token.jwks_path.is_some() && token.algorithm.0 == Algorithm::HS256 {
+fn judge_paths(input: &Input<'_>, token: &Token, at: Site<'_>, faults: &mut Faults) {
+    let shared = token.algorithm.0 == Algorithm::HS256 && !input.lacks(at, "algorithm");
+    if token.jwks_path.is_some() && shared {
         faults
             .fault(
                 codes::CONTRADICTION,
@@ -127,6 +128,9 @@ fn keys(
     at: Site<'_>,
     faults: &mut Faults,
 ) -> Option<Vec<SigningKey>> {
+    if input.lacks(at, "algorithm") {
+        return None;
+    }
     let algorithm = token.algorithm.0;
     let hmac = match algorithm {
         Algorithm::HS256 => true,
@@ -172,7 +176,7 @@ fn keys(
         let place = at.key("private_key_file");
         return private_keys(input, files, algorithm, place, faults);
     }
-    if !input.is_faulty("token") {
+    if !input.lacks_any(at, &["secret", "private_key_file"]) {
         faults
             .fault(codes::MISSING_KEY, at, "`token` has no key to sign with")
             .help(format!("add `{wanted}`"));

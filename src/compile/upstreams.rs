@@ -125,12 +125,16 @@ impl Upstreams<'_> {
                 Some(WrittenHost::Target) => HostHeader::Target,
                 Some(WrittenHost::Literal(host)) => HostHeader::Literal(host.clone()),
             },
-            protocol: protocol(settings, at, faults),
-            distinguishes: settings.distinguishes.iter().map(difference).collect(),
+            protocol: protocol(self.input, settings, at, faults),
+            distinguishes: match self.input.lacks(at, "distinguishes") {
+                // What it would keep apart is not known: nothing is said of it.
+                true => Difference::ALL.into_iter().collect(),
+                false => settings.distinguishes.iter().map(difference).collect(),
+            },
             timeouts: timeouts([&settings.timeouts]),
             ..plain(name.clone(), Service::Echo)
         };
-        balancing::settle(&mut upstream, settings, at, faults);
+        balancing::settle(self.input, &mut upstream, settings, at, faults);
         judge_timeouts(&settings.timeouts, at.key("timeouts"), faults);
         if let Some(written) = &settings.tls {
             let tls = secure::compile(self.input, written, at.key("tls"), faults);
@@ -159,6 +163,7 @@ impl Upstreams<'_> {
                 }
                 Some(Service::Targets(targets))
             }
+            (None, None) if self.input.lacks_any(at, &["builtin", "targets"]) => None,
             (None, None) => {
                 faults
                     .fault(codes::MISSING_KEY, at, format!("upstream `{name}` leads nowhere"))
@@ -318,11 +323,16 @@ fn plain(name: UpstreamName, service: Service) -> Upstream {
     }
 }
 
-fn protocol(settings: &UpstreamSettings, at: Site<'_>, faults: &mut Faults) -> Protocol {
+fn protocol(
+    input: &Input<'_>,
+    settings: &UpstreamSettings,
+    at: Site<'_>,
+    faults: &mut Faults,
+) -> Protocol {
     let asks_by_grpc =
         settings.health_check.as_ref().is_some_and(|check| check.kind == ProbeKind::Grpc);
     if !matches!(settings.protocol, Some(WrittenProtocol::Http2)) {
-        if asks_by_grpc {
+        if asks_by_grpc && !input.lacks(at, "protocol") {
             faults
                 .fault(
                     codes::CONTRADICTION,

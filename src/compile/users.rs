@@ -31,6 +31,8 @@ pub(super) fn compile(
                 .fault(codes::DUPLICATE, at.key("username"), message)
                 .beside(first, "the first")
                 .help("give each user a name of its own");
+        } else if input.lacks(at, "id") {
+            // Whose subject the user would have is not known.
         } else if let Some(first) = subjects.insert(user.subject().as_str(), index) {
             let message = format!("two users have the id `{}`", user.subject().as_str());
             let here = at.key(if user.id.is_some() { "id" } else { "username" });

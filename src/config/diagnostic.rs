@@ -44,6 +44,8 @@ pub struct Diagnostic {
     pub span: Option<Span>,
     /// Other places that it has to do with, with what they are.
     pub labels: Vec<(Span, String)>,
+    /// Whether its message repeats nothing that a variable holds, whatever words are in it.
+    pub(super) fixed: bool,
 }
 
 impl Diagnostic {
@@ -56,6 +58,7 @@ impl Diagnostic {
             help: None,
             span: Some(span),
             labels: Vec::new(),
+            fixed: false,
         }
     }
 
@@ -73,6 +76,7 @@ impl Diagnostic {
             help: None,
             span: None,
             labels: Vec::new(),
+            fixed: false,
         }
     }
 
@@ -86,6 +90,12 @@ impl Diagnostic {
     pub fn label(mut self, span: Span, what: impl Into<String>) -> Self {
         self.labels.push((span, what.into()));
         self
+    }
+
+    /// Says that its message repeats nothing that a variable holds: all in it is of the schema, or
+    /// stands in the file.
+    pub(super) fn fixed(self) -> Self {
+        Self { fixed: true, ..self }
     }
 
     /// Whether the file cannot be used.

@@ -43,7 +43,8 @@ impl Expansions {
         for diagnostic in diagnostics {
             let mut places: Vec<Span> = diagnostic.span.iter().cloned().collect();
             places.extend(diagnostic.labels.iter().map(|(span, _)| span.clone()));
-            let said = Some(&mut diagnostic.message).into_iter().chain(&mut diagnostic.help);
+            let message = Some(&mut diagnostic.message).filter(|_| !diagnostic.fixed);
+            let said = message.into_iter().chain(&mut diagnostic.help);
             for text in said.chain(diagnostic.labels.iter_mut().map(|(_, what)| what)) {
                 if let Cow::Owned(concealed) = self.concealed(text, &places) {
                     *text = concealed;
@@ -137,6 +138,21 @@ mod tests {
         assert_eq!(said("route `GET /hunter22/minut`", 14..18), "route `GET /${PLAN}`");
         assert_eq!(said("there is hunter22/minut", 14..18), "there is ${PLAN}");
         assert_eq!(said("role `admin`", 0..4), "role `${ROLE:-***}`");
+    }
+
+    #[test]
+    fn words_of_the_schema_are_said_whatever_a_variable_holds() {
+        let source = Arc::new(Source::new("x", "level: ${LEVEL}\n"));
+        let mut expansions = Expansions::default();
+        expansions.add("warning", "${LEVEL}", false, 7..15);
+        let message = "expected `error`, `warn` or `info`";
+        let place = || Span::new(&source, 7..15);
+        let fault = || Diagnostic::error(codes::INVALID_VALUE, place(), message);
+        let mut faults = [fault().fixed().help("not `warning`"), fault()];
+        expansions.conceal(&mut faults);
+        assert_eq!(faults[0].message, message);
+        assert_eq!(faults[0].help.as_deref(), Some("not `${LEVEL}`"));
+        assert_eq!(faults[1].message, "expected `error`, `${LEVEL}` or `info`", "it may be a part");
     }
 
     #[test]

@@ -135,12 +135,12 @@ impl<'d> Reader<'d, '_> {
             return self.object(here, object);
         }
         let map = shape.choices().iter().find_map(|choice| match choice {
-            Shape::Map { names, value, holes } => Some((*names, value, *holes)),
+            Shape::Map { names, value } => Some((*names, value)),
             _ => None,
         });
         match map {
-            Some((names, value, holes)) => Some(self.map(here, names, value, holes)),
-            None if takes_any(shape) => Some(self.map(here, None, &Shape::Any, false)),
+            Some((names, value)) => Some(self.map(here, names, value)),
+            None if takes_any(shape) => Some(self.map(here, None, &Shape::Any)),
             None => self.wrong_type(here, shape, "a mapping"),
         }
     }
@@ -153,7 +153,12 @@ impl<'d> Reader<'d, '_> {
         for entry in here.site.entries() {
             self.path.push(Step::Key(entry.name));
             match object.keys.get(entry.name) {
-                None => meant.extend(self.unknown_key(&entry, object)),
+                None => {
+                    if let Some(key) = self.unknown_key(&entry, object) {
+                        self.faults.lose(here.site, &key);
+                        meant.push(key);
+                    }
+                }
                 Some(property) => {
                     known += 1;
                     let outer = self.may_be_empty;
@@ -161,7 +166,10 @@ impl<'d> Reader<'d, '_> {
                     let inner = Here { site: entry.value, key: Some(&entry) };
                     match self.value(&inner, &property.shape) {
                         Some(value) => _ = mapping.insert(entry.name.into(), value),
-                        None => whole &= !property.required,
+                        None => {
+                            self.faults.lose(here.site, entry.name);
+                            whole &= !property.required;
+                        }
                     }
                     self.may_be_empty = outer;
                 }
@@ -193,17 +201,10 @@ impl<'d> Reader<'d, '_> {
         whole.then_some(Value::Mapping(mapping))
     }
 
-    fn map(
-        &mut self,
-        here: &Here<'d, '_>,
-        names: Option<&'static Rule>,
-        shape: &Shape,
-        holes: bool,
-    ) -> Value {
+    fn map(&mut self, here: &Here<'d, '_>, names: Option<&'static Rule>, shape: &Shape) -> Value {
         let mut mapping = Mapping::new();
         for entry in here.site.entries() {
             self.path.push(Step::Key(entry.name));
-            let faults = self.faults.count();
             let named = names.is_none_or(|rule| self.judge_name(&entry, rule));
             if mask::is_suspect(entry.name) && matches!(entry.value.content(), Content::Scalar(..))
             {
@@ -211,9 +212,7 @@ impl<'d> Reader<'d, '_> {
             }
             let value = self.value(&Here { site: entry.value, key: Some(&entry) }, shape);
             if named {
-                let sound = !holes || self.faults.count() == faults;
-                let value = value.filter(|_| sound).unwrap_or(Value::Null);
-                mapping.insert(entry.name.into(), value);
+                mapping.insert(entry.name.into(), value.unwrap_or(Value::Null));
             }
             self.path.pop();
         }
@@ -231,11 +230,10 @@ impl<'d> Reader<'d, '_> {
         let mut whole = true;
         for (index, site) in here.site.items().enumerate() {
             self.path.push(Step::Item(index));
-            let faults = self.faults.count();
             match self.value(&Here { site, key: None }, shape) {
-                Some(value) if !holes || self.faults.count() == faults => items.push(value),
-                _ if holes => items.push(Value::Null),
-                _ => whole = false,
+                Some(value) => items.push(value),
+                None if holes => items.push(Value::Null),
+                None => whole = false,
             }
             self.path.pop();
         }
@@ -290,7 +288,7 @@ impl<'d> Reader<'d, '_> {
             let name = key.as_str().unwrap_or_default();
             let range = self.document.root().key_span(name).range();
             self.fault(codes::INVALID_VALUE, range, format!("in `{name}`: {fault}"));
-            self.faults.mark(name);
+            self.faults.mark(name.to_owned());
         }
         serde_yaml::from_value(Value::Mapping(sound)).unwrap_or_else(|_| {
             self.fault(codes::INVALID_VALUE, self.document.root().range(), fault.to_string());

@@ -21,10 +21,10 @@ pub(super) enum Shape {
     False,
     /// A whole number within bounds; one of `words` if there are any.
     Integer { least: i64, most: i64, words: Vec<i64> },
-    /// Items of one shape. Faulty ones become holes if `holes`.
+    /// Items of one shape. Those of which nothing is left become holes if `holes`.
     List { item: Box<Self>, least: usize, most: usize, holes: bool },
-    /// Keys that the file chooses. Faulty entries become holes if `holes`.
-    Map { names: Option<&'static Rule>, value: Box<Self>, holes: bool },
+    /// Keys that the file chooses. Entries of which nothing is left become holes.
+    Map { names: Option<&'static Rule>, value: Box<Self> },
     /// Known keys.
     Object(Object),
     /// One of these.
@@ -133,7 +133,6 @@ fn mapping(schema: &Value, definitions: &Value) -> Shape {
         return Shape::Map {
             names: schema.get("propertyNames").and_then(rule),
             value: Box::new(compile(value, definitions)),
-            holes: flag(schema, "x-holes"),
         };
     };
     let is_required = |key: &str| {

@@ -208,6 +208,16 @@ mod tests {
     }
 
     #[test]
+    fn quotes_around_a_secret_stay_so_that_the_place_under_it_is_right() {
+        let text = "{ secret: \"${S}\", password: 'hunter2', roels: 1 }";
+        let span = span(text, "roels");
+        span.source.hide([10..16, 28..37]);
+        let (line, _, range) = span.excerpt();
+        assert_eq!(line, "{ secret: \"${S}\", password: '***', roels: 1 }");
+        assert_eq!(&line[range], "roels");
+    }
+
+    #[test]
     fn a_part_behind_a_secret_is_still_pointed_at() {
         let text = "- { password: hunter2, roels: [a] }";
         let span = span(text, "roels");

@@ -106,6 +106,71 @@ fn ten_faults_in_ten_sections_are_ten_diagnostics_of_one_run() {
     assert_eq!(lines.len(), 10, "{}", diagnostic::to_text(&compiled.diagnostics, false));
 }
 
+/// The faults of a bad file, each as its code and line.
+fn faults_of(name: &str) -> Vec<(&'static str, usize)> {
+    let diagnostics = compiled(&Path::new(BAD).join(name)).diagnostics;
+    let line = |one: &diagnostic::Diagnostic| one.span.as_ref().map_or(0, |span| span.start().line);
+    diagnostics.iter().filter(|one| one.is_error()).map(|one| (one.code, line(one))).collect()
+}
+
+#[test]
+fn a_fault_in_an_item_hides_no_other_fault_of_it() {
+    let found = faults_of("unknown-key.beside-others.yaml");
+    let expected = [
+        // upstreams
+        (codes::OUT_OF_RANGE, 5),
+        (codes::UNKNOWN_KEY, 6),
+        // an issuer
+        (codes::INVALID_VALUE, 14),
+        (codes::UNKNOWN_KEY, 15),
+        (codes::UNKNOWN_ROLE, 16),
+        // API keys
+        (codes::UNKNOWN_KEY, 22),
+        (codes::INVALID_VALUE, 23),
+        (codes::UNKNOWN_ROLE, 24),
+        (codes::DUPLICATE, 25),
+        // users
+        (codes::UNKNOWN_KEY, 28),
+        (codes::WRONG_TYPE, 28),
+        (codes::UNKNOWN_ROLE, 28),
+        (codes::DUPLICATE, 29),
+        // a role
+        (codes::UNKNOWN_ROLE, 31),
+        (codes::INVALID_VALUE, 31),
+        (codes::UNKNOWN_KEY, 31),
+        // routes
+        (codes::INVALID_VALUE, 33),
+        (codes::UNKNOWN_UPSTREAM, 34),
+        (codes::UNKNOWN_KEY, 35),
+        (codes::UNKNOWN_ROLE, 37),
+        (codes::CONTRADICTION, 38),
+        (codes::INVALID_QUOTA, 38),
+        (codes::INVALID_VALUE, 39),
+        (codes::OUT_OF_RANGE, 39),
+        (codes::INVALID_VALUE, 43),
+        (codes::INVALID_EXPRESSION, 44),
+        (codes::ROUTE_OVERLAP, 45),
+        (codes::UNKNOWN_UPSTREAM, 47),
+    ];
+    for fault in expected {
+        assert!(found.contains(&fault), "{fault:?} is not among {found:?}");
+    }
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+}
+
+#[test]
+fn what_was_refused_is_not_said_to_be_missing() {
+    let file = Path::new(BAD).join("wrong-type.without-follow-up.yaml");
+    let told = diagnostic::to_text(&compiled(&file).diagnostics, false);
+    let mut lines: Vec<_> =
+        faults_of("wrong-type.without-follow-up.yaml").into_iter().map(|(_, line)| line).collect();
+    let count = lines.len();
+    lines.dedup();
+    assert_eq!(lines.len(), count - 2, "one fault a line, of an issuer and the token two: {told}");
+    let warned = compiled(&file).diagnostics.iter().any(|one| !one.is_error());
+    assert!(!warned, "{told}");
+}
+
 #[test]
 fn every_diagnostic_is_one_line_and_has_a_place() {
     for file in bad_files() {

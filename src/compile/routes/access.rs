@@ -1,8 +1,8 @@
 //! `auth`: who is asked for a credential, and which count.
 
-use std::sync::Arc;
+mod challenges;
 
-use http::{HeaderValue, StatusCode};
+use std::sync::Arc;
 
 use crate::{
     compile::{
@@ -23,8 +23,8 @@ use crate::{
     model::{IssuerName, Principal},
     policy::{
         authn::{
-            ApiKeyTerms, AuthRule, BasicTerms, Challenges, ClientCertTerms, JwtRule, Method,
-            OnlyMethod, introspection::IntrospectionTerms, jwt::IssuerTerms,
+            AuthRule, BasicTerms, ClientCertTerms, JwtRule, Method,
+            introspection::IntrospectionTerms, jwt::IssuerTerms,
         },
         rules::Access,
     },
@@ -100,7 +100,7 @@ impl<'i> Methods<'i> {
                     (methods.as_slice(), place.unwrap_or(at), true)
                 }
                 DefaultAuth::Faulty => return None,
-                DefaultAuth::Undecided { .. } if self.is_faulty() => return None,
+                DefaultAuth::Undecided { .. } if self.may_lack() => return None,
                 DefaultAuth::Anyone | DefaultAuth::Undecided { .. } => {
                     faults
                         .fault(
@@ -112,6 +112,7 @@ impl<'i> Methods<'i> {
                     return None;
                 }
             },
+            None if self.input.lacks(route, "auth") => return None,
             None => match &self.default {
                 DefaultAuth::Anyone => return Some(Access::Anyone),
                 DefaultAuth::Faulty => return None,
@@ -119,7 +120,7 @@ impl<'i> Methods<'i> {
                     (methods.as_slice(), place.unwrap_or(route), *optional)
                 }
                 DefaultAuth::Undecided { configured } => {
-                    if !self.undecided_told && !self.is_faulty() {
+                    if !self.undecided_told && !self.may_lack() {
                         undecided(configured, route, faults);
                     }
                     self.undecided_told = true;
@@ -132,9 +133,12 @@ impl<'i> Methods<'i> {
     }
 
     /// Whether methods could be missing because what configures them was refused.
-    fn is_faulty(&self) -> bool {
-        let paths = ["authentication", "defaults.auth", "token"];
-        paths.iter().any(|path| self.input.is_faulty(path))
+    fn may_lack(&self) -> bool {
+        let root = self.input.root();
+        let sections = ["jwt", "api_keys", "basic", "client_cert", "introspection", "forward_auth"];
+        self.input.lacks_any(root, &["authentication", "defaults", "token"])
+            || self.input.lacks_any(root.key("authentication"), &sections)
+            || self.input.lacks(root.key("defaults"), "auth")
     }
 
     fn read_default(&self, faults: &mut Faults) -> DefaultAuth<'i> {
@@ -163,6 +167,9 @@ impl<'i> Methods<'i> {
             }
             Some(Written::Methods(methods)) => {
                 self.default_methods(methods.as_slice(), at, false, faults)
+            }
+            None if self.input.lacks(self.input.root().key("defaults"), "auth") => {
+                DefaultAuth::Faulty
             }
             None => match self.configured().as_slice() {
                 [method] => DefaultAuth::Methods {
@@ -230,7 +237,8 @@ impl<'i> Methods<'i> {
         }
         let written = methods.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let line = u32::try_from(at.line()).unwrap_or_default();
-        let challenges = Arc::new(self.challenges(&found));
+        let challenges = challenges::of(&found, self.basic.as_deref(), self.api_key.as_ref());
+        let challenges = Arc::new(challenges);
         Some(AuthRule { methods: found, challenges, written, line })
     }
 
@@ -303,37 +311,12 @@ impl<'i> Methods<'i> {
         at: Site<'_>,
         faults: &mut Faults,
     ) -> Option<()> {
-        if !self.is_faulty() {
+        if !self.may_lack() {
             faults
                 .fault(codes::METHOD_NOT_CONFIGURED, at, format!("`{method}` is not configured"))
                 .help(format!("add `{section}`, or name another method"));
         }
         None
-    }
-
-    fn challenges(&self, methods: &[Method]) -> Challenges {
-        let realm = self.basic.as_ref().map_or("portcullis", |basic| basic.realm.as_str());
-        let lines = methods.iter().filter_map(|method| {
-            let line = match method {
-                Method::ApiKey(terms) => api_key_challenge(realm, terms),
-                Method::Basic(terms) => {
-                    format!("Basic realm=\"{}\", charset=\"UTF-8\"", terms.realm)
-                }
-                // There is no scheme of HTTP for it.
-                Method::ClientCert(_) => return None,
-                Method::ForwardAuth(_) => format!("ForwardAuth realm=\"{realm}\""),
-                Method::Jwt(_) => "Bearer".to_owned(),
-            };
-            HeaderValue::from_str(&line).ok()
-        });
-        let status =
-            self.api_key.as_ref().map_or(StatusCode::UNAUTHORIZED, |method| method.reject_status);
-        let only = match methods {
-            [Method::ApiKey(_)] => Some(OnlyMethod::ApiKey(status)),
-            [Method::ClientCert(_)] => Some(OnlyMethod::ClientCert),
-            _ => None,
-        };
-        Challenges { lines: lines.collect(), only }
     }
 }
 
@@ -448,35 +431,6 @@ fn one_takes_the_rest(found: &[Method], at: Site<'_>, faults: &mut Faults) -> bo
         )
         .help("give at least one of them an `issuer`");
     false
-}
-
-fn api_key_challenge(realm: &str, terms: &ApiKeyTerms) -> String {
-    let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-    match (&terms.header, &terms.query) {
-        (None, Some(query)) => {
-            format!("ApiKey realm=\"{realm}\", in=\"query\", name=\"{}\"", quoted(query))
-        }
-        (Some(header), _) => {
-            format!(
-                "ApiKey realm=\"{realm}\", in=\"header\", name=\"{}\"",
-                as_usual(header.as_str())
-            )
-        }
-        (None, None) => format!("ApiKey realm=\"{realm}\""),
-    }
-}
-
-/// `x-api-key` as people write it: `X-API-Key`.
-fn as_usual(name: &str) -> String {
-    let words = name.split('-').map(|word| match word {
-        "api" | "id" => word.to_ascii_uppercase(),
-        _ => {
-            let mut letters = word.chars();
-            let first = letters.next().map(|letter| letter.to_ascii_uppercase());
-            first.into_iter().chain(letters).collect()
-        }
-    });
-    words.collect::<Vec<_>>().join("-")
 }
 
 fn undecided(configured: &[String], route: Site<'_>, faults: &mut Faults) {

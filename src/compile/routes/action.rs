@@ -26,7 +26,7 @@ use crate::{
             template::{Name, Part},
         },
         route::{Distinguishes, PathPattern, Segment},
-        rules::{Action, Credentials, Forwarding},
+        rules::{Action, Credentials, Forwarding, HeaderTerms},
     },
 };
 
@@ -37,6 +37,9 @@ pub(super) struct Leads {
     /// What its upstream keeps apart.
     pub distinguishes: Distinguishes,
 }
+
+/// The keys that say where a route leads.
+const ACTIONS: [&str; 3] = ["upstream", "respond", "redirect"];
 
 /// What a route's action is read against.
 pub(super) struct Ground<'a> {
@@ -69,6 +72,10 @@ impl Ground<'_> {
                 self.nothing_goes_upstream(route, "redirect", faults);
                 self.redirect(redirect, faults).map(own)
             }
+            (None, None, None) if self.input.lacks_any(self.at, &ACTIONS) => {
+                self.edits(route, faults);
+                None
+            }
             (None, None, None) => {
                 faults
                     .fault(codes::MISSING_KEY, self.at, "the route leads nowhere")
@@ -92,17 +99,12 @@ impl Ground<'_> {
         upstreams: &mut Upstreams<'_>,
         faults: &mut Faults,
     ) -> Option<Leads> {
-        let request = self.at.key("request");
-        let path = self.path(route, request, faults);
-        let place = request.key("headers");
-        let headers = headers::edits(&route.request.headers, self.params, place, faults);
+        let (path, headers) = self.edits(route, faults);
         let found = upstreams.find(upstream, self.at.key("upstream"), faults);
         let (found, config) = (found?, self.input.config);
         let keep = route.forward_credentials.unwrap_or(config.identity.forward_credentials);
         let limit = route.request.body_limit.unwrap_or(config.server.limits.body);
-        upstreams::judge_timeouts(&route.timeouts, self.at.key("timeouts"), faults);
         let order = [&route.timeouts, &config.defaults.timeouts, &found.timeouts];
-        streams::judge(&route.streams, self.at.key("streams"), faults);
         let forwarding = Forwarding {
             upstream: found.upstream.clone(),
             path: path?,
@@ -115,6 +117,21 @@ impl Ground<'_> {
         };
         let distinguishes = found.upstream.distinguishes;
         Some(Leads { action: Action::Forward(Box::new(forwarding)), distinguishes })
+    }
+
+    /// What happens to the request on its way, wherever that leads.
+    fn edits(
+        &self,
+        route: &Written,
+        faults: &mut Faults,
+    ) -> (Option<PathPlan>, Option<HeaderTerms>) {
+        let request = self.at.key("request");
+        let path = self.path(route, request, faults);
+        let place = request.key("headers");
+        let headers = headers::edits(&route.request.headers, self.params, place, faults);
+        upstreams::judge_timeouts(&route.timeouts, self.at.key("timeouts"), faults);
+        streams::judge(&route.streams, self.at.key("streams"), faults);
+        (path, headers)
     }
 
     fn path(&self, route: &Written, at: Site<'_>, faults: &mut Faults) -> Option<PathPlan> {

@@ -176,7 +176,7 @@ fn condition_help(fault: &ConditionFault) -> String {
 }
 
 /// Refuses a rule about principals where nobody is asked who they are.
-pub(super) fn nobody_is_asked(what: &str, at: Site<'_>, faults: &mut Faults) {
+fn nobody_is_asked(what: &str, at: Site<'_>, faults: &mut Faults) {
     faults
         .fault(
             codes::NEEDS_PRINCIPAL,

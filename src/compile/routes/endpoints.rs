@@ -122,8 +122,8 @@ impl Ground<'_> {
     fn endpoint(&self, own: Own, pattern: PathPattern, line: u32, faults: &mut Faults) -> Compiled {
         let Own { name, method, action, .. } = own;
         let methods = std::slice::from_ref(&method);
-        let cors =
-            cors::compile(None, self.input.config.defaults.cors.as_ref(), Some(methods), faults);
+        let default = self.input.config.defaults.cors.as_ref();
+        let cors = cors::compile(self.input, None, default, Some(methods), faults);
         // There is no app behind it that could answer preflights.
         let cors = cors.filter(|cors| !matches!(cors, CorsRule::Upstream));
         let early = |limit: &&Arc<Limit>| !limit.needs_principal();
@@ -149,7 +149,7 @@ impl Ground<'_> {
             distinguishes: Distinguishes::default(),
             guarded: Vec::new(),
         };
-        Compiled { route, entry }
+        Compiled { name: route.name.clone(), route: Some(route), entry }
     }
 
     /// Refuses routes for a path of the gateway's own, whatever their methods and hosts.

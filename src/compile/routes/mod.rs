@@ -14,7 +14,7 @@ use std::{
 
 use http::Method;
 
-use self::{access::Methods, blocks::nobody_is_asked};
+use self::access::Methods;
 use super::{
     Input,
     assertion::Assertion,
@@ -38,7 +38,7 @@ use crate::{
     policy::{
         limit::{Limit, Scope},
         metadata::MetadataTerms,
-        route::{Entry, HostPattern, MethodSet, PathPattern, RouteTable},
+        route::{Difference, Entry, HostPattern, MethodSet, PathPattern, RouteTable},
         rules::{Access, Action, CorsRule, CrossSite, Mode, Route},
     },
 };
@@ -82,7 +82,9 @@ pub(super) struct OwnPaths<'a> {
 
 /// A route with its entry in the table.
 struct Compiled {
-    route: Route,
+    name: RouteName,
+    /// Absent if it has a fault: what it lies to others as is told nevertheless.
+    route: Option<Route>,
     entry: Entry,
 }
 
@@ -99,7 +101,8 @@ impl<'a> Ground<'a> {
         let limits = match &defaults.rate_limit {
             None | Some(Switch::Off) => Vec::new(),
             Some(Switch::On(rules)) => {
-                limits::compile(rules, &Scope::Defaults, plans, at.key("rate_limit"), faults)
+                let at = at.key("rate_limit");
+                limits::compile(input, rules, &Scope::Defaults, plans, at, faults)
             }
         };
         upstreams::judge_timeouts(&defaults.timeouts, at.key("timeouts"), faults);
@@ -128,12 +131,10 @@ impl<'a> Ground<'a> {
         for (index, written) in self.input.config.routes.iter() {
             let at = place.item(index);
             let name = name(written);
-            if let Some(first) = names.insert(name.clone(), at) {
-                let here = at.find("name").unwrap_or(at);
-                faults
-                    .fault(codes::DUPLICATE, here, format!("two routes have the name `{name}`"))
-                    .beside(first.find("name").unwrap_or(first), "the first")
-                    .help("give each route a `name` of its own");
+            if self.is_named(written, at)
+                && let Some(first) = names.insert(name.clone(), (at, written))
+            {
+                same_name(&name, (at, written), first, faults);
                 sound = false;
             }
             match self.route(name, written, at, upstreams, methods, faults) {
@@ -141,26 +142,28 @@ impl<'a> Ground<'a> {
                 None => sound = false,
             }
         }
+        sound &= compiled.iter().all(|(route, _)| route.route.is_some());
         let entries = compiled.iter().map(|(route, _)| &route.entry);
         let own = self.endpoints(asked, entries, faults);
         let sites: Vec<Site<'a>> = compiled.iter().map(|(_, at)| *at).collect();
+        let names: Vec<RouteName> = compiled.iter().map(|(route, _)| route.name.clone()).collect();
         let (routes, entries): (Vec<_>, Vec<_>) = compiled
             .into_iter()
             .map(|(compiled, _)| compiled)
             .chain(own)
-            .map(|compiled| (Arc::new(compiled.route), compiled.entry))
+            .map(|compiled| (compiled.route.map(Arc::new), compiled.entry))
             .unzip();
         self.refuse_taken_paths(&entries, &sites, faults);
         let table = match RouteTable::build(&entries) {
             Ok(table) => table,
             Err(overlaps) => {
-                survey::tell_overlaps(&overlaps, &routes, &sites, faults);
+                survey::tell_overlaps(&overlaps, &names, &sites, faults);
                 return None;
             }
         };
-        survey::warn(&table, &routes, &entries, &sites, faults);
+        survey::warn(self.input, &table, &routes, &entries, &sites, faults);
         sound.then(|| Routes {
-            routes,
+            routes: routes.into_iter().flatten().collect(),
             table,
             default_cors: default_cors.unwrap_or(CorsRule::Off),
             default_security_headers: self.security_headers.clone(),
@@ -170,7 +173,7 @@ impl<'a> Ground<'a> {
     fn default_cors(&self, faults: &mut Faults) -> Option<CorsRule> {
         let written = self.input.config.defaults.cors.as_ref();
         let at = self.input.root().key("defaults").key("cors");
-        cors::compile(written.map(|written| (written, at)), None, None, faults)
+        cors::compile(self.input, written.map(|written| (written, at)), None, None, faults)
     }
 
     fn route(
@@ -183,7 +186,8 @@ impl<'a> Ground<'a> {
         faults: &mut Faults,
     ) -> Option<Compiled> {
         let patterns = patterns(written, at, faults);
-        let params = common_params(&patterns);
+        let all = patterns.len() == written.matches.path.as_slice().len();
+        let params = if all { common_params(&patterns) } else { named_params(written) };
         let access = methods.access(written.auth.as_ref(), at, faults);
         let ground = blocks::Ground {
             input: self.input,
@@ -202,37 +206,49 @@ impl<'a> Ground<'a> {
         let names = self::methods(written, at, faults);
         let cors = self.cors(written, names.as_deref(), at, faults);
         let hosts = hosts(written, at, faults);
-        let leads = leads?;
-        let (early, late) = limits.into_iter().partition(|limit| !limit.needs_principal());
-        let route = Route {
-            name,
-            line: u32::try_from(at.line()).unwrap_or_default(),
-            action: leads.action,
-            access: access?,
-            deny: deny?,
-            allow: allow?,
-            mode: mode(written.mode),
-            early_limits: early,
-            late_limits: late,
-            cors: cors?,
-            response: response?,
-            security_headers,
-            cross_site: match written.cross_site {
-                Some(WrittenCrossSite::Allow) => CrossSite::Allow,
-                None | Some(WrittenCrossSite::Deny) => CrossSite::Deny,
-            },
-        };
-        if patterns.len() != written.matches.path.as_slice().len() {
+        // Which requests it is for is not known.
+        if !all || self.input.lacks_any(at.key("match"), &["hosts", "methods"]) {
             return None;
         }
-        let entry = Entry {
+        let distinguishes = leads.as_ref().map(|leads| leads.distinguishes);
+        let mut entry = Entry {
             hosts: hosts?,
             paths: patterns,
             methods: names.map_or(MethodSet::Any, MethodSet::named),
-            distinguishes: leads.distinguishes,
-            guarded: guarded(&route),
+            // An upstream that is not known is not said to take one path for another.
+            distinguishes: distinguishes.unwrap_or_else(|| Difference::ALL.into_iter().collect()),
+            guarded: Vec::new(),
         };
-        Some(Compiled { route, entry })
+        let (early, late) = limits.into_iter().partition(|limit| !limit.needs_principal());
+        let route = || {
+            Some(Route {
+                name: name.clone(),
+                line: u32::try_from(at.line()).unwrap_or_default(),
+                action: leads?.action,
+                access: access?,
+                deny: deny?,
+                allow: allow?,
+                mode: mode(written.mode),
+                early_limits: early,
+                late_limits: late,
+                cors: cors?,
+                response: response?,
+                security_headers,
+                cross_site: match written.cross_site {
+                    Some(WrittenCrossSite::Allow) => CrossSite::Allow,
+                    None | Some(WrittenCrossSite::Deny) => CrossSite::Deny,
+                },
+            })
+        };
+        let route = route();
+        entry.guarded = route.as_ref().map(guarded).unwrap_or_default();
+        Some(Compiled { name, route, entry })
+    }
+
+    /// Whether the name of a route is known: its own, or that made of what it is for.
+    fn is_named(&self, written: &Written, at: Site<'_>) -> bool {
+        let methods = || self.input.lacks(at.key("match"), "methods");
+        !self.input.lacks(at, "name") && (written.name.is_some() || !methods())
     }
 
     fn limits(
@@ -249,15 +265,15 @@ impl<'a> Ground<'a> {
             Some(Switch::On(rules)) => rules,
         };
         let at = at.key("rate_limit");
-        let limits = limits::compile(rules, &Scope::Route(name.clone()), self.plans, at, faults);
+        let scope = Scope::Route(name.clone());
+        let limits = limits::compile(self.input, rules, &scope, self.plans, at, faults);
         if matches!(access, Some(Access::Anyone)) {
             let needing = limits.iter().enumerate().filter(|(_, limit)| limit.needs_principal());
             for (index, _) in needing {
-                nobody_is_asked(
-                    "a limit by `principal`, `api_key` or plan",
-                    at.item(index),
-                    faults,
-                );
+                let message = "the limit counts by the client's address: `auth: none` asks nobody who they are";
+                faults
+                    .warning(codes::NEEDS_PRINCIPAL, at.item(index), message)
+                    .help("write `by: client_ip`, or name a method in `auth`");
             }
         }
         limits.into_iter().map(Arc::new).collect()
@@ -284,8 +300,8 @@ impl<'a> Ground<'a> {
     ) -> Option<CorsRule> {
         let own = written.cors.as_ref().map(|own| (own, at.key("cors")));
         let default = self.input.config.defaults.cors.as_ref();
-        let rule = cors::compile(own, default, methods, faults);
-        let app = written.upstream.is_some();
+        let rule = cors::compile(self.input, own, default, methods, faults);
+        let app = written.upstream.is_some() || self.input.lacks(at, "upstream");
         if matches!(rule, Some(CorsRule::Upstream)) && own.is_some() && !app {
             faults
                 .fault(
@@ -378,6 +394,42 @@ fn methods(written: &Written, at: Site<'_>, faults: &mut Faults) -> Option<Vec<M
         seen.see(&name.0, place.item(index), faults);
     }
     Some(names.iter().filter_map(|name| name.0.parse().ok()).collect())
+}
+
+/// Tells that two routes have one name, and why where nobody wrote it.
+fn same_name(
+    name: &RouteName,
+    (at, second): (Site<'_>, &Written),
+    (first, other): (Site<'_>, &Written),
+    faults: &mut Faults,
+) {
+    let key = |written: &Written| if written.name.is_some() { "name" } else { "match" };
+    let (here, beside) = (at.key(key(second)), first.key(key(other)));
+    let made = second.name.is_none() || other.name.is_none();
+    if !made {
+        let message = format!("two routes have the name `{name}`");
+        faults
+            .fault(codes::DUPLICATE, here, message)
+            .beside(beside, "the first")
+            .help("give each route a `name` of its own");
+        return;
+    }
+    let message = format!(
+        "two routes have the name `{name}`: without `name` a route is called by its methods and paths, whatever its hosts"
+    );
+    faults
+        .fault(codes::DUPLICATE, here, message)
+        .beside(beside, "the first")
+        .help("give one of them a `name`: by it logs, metrics and tests tell them apart");
+}
+
+/// The names in braces, where a path is no template: whichever of them rules rely on is no fault of
+/// theirs.
+fn named_params(written: &Written) -> Vec<String> {
+    let paths = written.matches.path.as_slice().iter().map(|path| path.as_str());
+    let braced =
+        paths.flat_map(|path| path.split('{').skip(1).filter_map(|rest| rest.split_once('}')));
+    braced.map(|(name, _)| name.trim_end_matches('*').to_owned()).collect()
 }
 
 /// The parameters that every template catches: what rules may rely on.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    compile::faults::Faults,
+    compile::{Input, faults::Faults},
     config::{codes, document::Site},
+    model::RouteName,
     policy::{
         authz::Block,
         route::{Entry, Overlap, OverlapKind, RouteTable},
@@ -15,12 +16,12 @@ use crate::{
 /// Tells of routes that could both win for one request.
 pub(super) fn tell_overlaps(
     overlaps: &[Overlap],
-    routes: &[Arc<Route>],
+    names: &[RouteName],
     sites: &[Site<'_>],
     faults: &mut Faults,
 ) {
     for overlap in overlaps {
-        let name = |index: usize| routes.get(index).map_or("", |route| route.name.as_str());
+        let name = |index: usize| names.get(index).map_or("", RouteName::as_str);
         let (first, second) = (sites.get(overlap.first), sites.get(overlap.second));
         // Paths of the gateway's own have a fault of their own.
         let (Some(first), Some(second)) = (first, second) else { continue };
@@ -48,23 +49,28 @@ fn path(site: Site<'_>) -> Site<'_> {
 
 /// Warns of what is legal and seldom meant.
 pub(super) fn warn(
+    input: &Input<'_>,
     table: &RouteTable,
-    routes: &[Arc<Route>],
+    routes: &[Option<Arc<Route>>],
     entries: &[Entry],
     sites: &[Site<'_>],
     faults: &mut Faults,
 ) {
     for ((route, entry), at) in routes.iter().zip(entries).zip(sites) {
+        let Some(route) = route else { continue };
         if route.mode == Mode::Shadow {
             let message = format!("the route `{}` lets through what its rules refuse", route.name);
             faults
                 .warning(codes::SHADOW_ROUTE, at.key("mode"), message)
                 .help("once its log shows no surprises, write `mode: enforce`");
         }
-        warn_of_owner(route, entry, *at, faults);
+        // What was left out may be the very rule.
+        if !input.loaded.faulty.lacks_within(*at) {
+            warn_of_owner(route, entry, *at, faults);
+        }
     }
     for index in table.unreachable() {
-        if let (Some(route), Some(at)) = (routes.get(index), sites.get(index)) {
+        if let (Some(route), Some(at)) = (found(routes, index), sites.get(index)) {
             let message = format!("no request can reach the route `{}`", route.name);
             faults.warning(codes::UNREACHABLE_ROUTE, at.key("match"), message).help(
                 "a `;` in a path ends the segment for most apps: add `distinguishes: [parameters]` to the upstream if this one keeps it",
@@ -73,10 +79,8 @@ pub(super) fn warn(
     }
     warn_of_public(table, routes, entries, sites, faults);
     for shadow in table.shadows() {
-        let (Some(narrow), Some(wide)) = (routes.get(shadow.narrow), routes.get(shadow.wide))
-        else {
-            continue;
-        };
+        let narrow = found(routes, shadow.narrow);
+        let (Some(narrow), Some(wide)) = (narrow, found(routes, shadow.wide)) else { continue };
         let Some(at) = sites.get(shadow.narrow) else { continue };
         let message = format!(
             "`{}` answers 405 to the methods that no route names for it, although `{}` takes every method",
@@ -93,15 +97,19 @@ pub(super) fn warn(
     }
 }
 
+fn found(routes: &[Option<Arc<Route>>], index: usize) -> Option<&Arc<Route>> {
+    routes.get(index)?.as_ref()
+}
+
 fn warn_of_public(
     table: &RouteTable,
-    routes: &[Arc<Route>],
+    routes: &[Option<Arc<Route>>],
     entries: &[Entry],
     sites: &[Site<'_>],
     faults: &mut Faults,
 ) {
     let is_public = |index: usize| {
-        routes.get(index).is_some_and(|route| {
+        found(routes, index).is_some_and(|route| {
             matches!(route.access, Access::Anyone) && matches!(route.action, Action::Forward(_))
         })
     };
@@ -109,12 +117,11 @@ fn warn_of_public(
     let is_protected = |index: usize| {
         let required = |route: &Arc<Route>| matches!(route.access, Access::Required(_));
         let prefixed = |entry: &Entry| entry.paths.iter().any(|path| !path.segments().is_empty());
-        routes.get(index).is_some_and(required) && entries.get(index).is_some_and(prefixed)
+        found(routes, index).is_some_and(required) && entries.get(index).is_some_and(prefixed)
     };
     for pair in table.covered(|inner, outer| is_public(inner) && is_protected(outer)) {
-        let (Some(inner), Some(outer)) = (routes.get(pair.inner), routes.get(pair.outer)) else {
-            continue;
-        };
+        let inner = found(routes, pair.inner);
+        let (Some(inner), Some(outer)) = (inner, found(routes, pair.outer)) else { continue };
         let (Some(at), Some(other)) = (sites.get(pair.inner), sites.get(pair.outer)) else {
             continue;
         };

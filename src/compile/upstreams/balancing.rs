@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use crate::{
-    compile::faults::Faults,
+    compile::{Input, faults::Faults},
     config::{
         codes,
         document::Site,
@@ -24,6 +24,7 @@ const TROUBLE: [u16; 3] = [502, 503, 504];
 
 /// Adds them to an upstream.
 pub(super) fn settle(
+    input: &Input<'_>,
     upstream: &mut Upstream,
     settings: &UpstreamSettings,
     at: Site<'_>,
@@ -45,7 +46,7 @@ pub(super) fn settle(
     });
     upstream.retries = settings.retries.as_ref().map(retries);
     upstream.bounds =
-        settings.limits.as_ref().map(|limits| bounds(limits, at.key("limits"), faults));
+        settings.limits.as_ref().map(|limits| bounds(input, limits, at.key("limits"), faults));
     upstream.slow_start = settings.slow_start.map(|period| period.0).filter(|one| !one.is_zero());
     let said = [
         (settings.load_balance.is_some(), "load_balance"),
@@ -144,8 +145,13 @@ fn judge_plain(
 /// How long requests wait for a place, where the file does not say.
 const WAIT: Duration = Duration::from_secs(1);
 
-fn bounds(written: &UpstreamLimits, at: Site<'_>, faults: &mut Faults) -> Bounds {
-    if written.queue == 0 && written.queue_timeout.is_some() {
+fn bounds(
+    input: &Input<'_>,
+    written: &UpstreamLimits,
+    at: Site<'_>,
+    faults: &mut Faults,
+) -> Bounds {
+    if written.queue == 0 && written.queue_timeout.is_some() && !input.lacks(at, "queue") {
         faults
             .warning(codes::NO_EFFECT, at.key("queue_timeout"), "nobody waits")
             .help("say how many may wait: `queue: 100`");

@@ -42,6 +42,7 @@ pub(super) fn compile(
             let chain = pair.key.cert.iter().map(|one| one.to_vec()).collect();
             Some(Identity { chain, key: pair.private })
         }
+        _ if input.lacks_any(at, &["client_cert", "client_key"]) => return None,
         (cert, _) => {
             let (has, lacks) = if cert.is_some() {
                 ("client_cert", "client_key")

@@ -1,6 +1,8 @@
-//! Faults as they are found, bounded, and the paths that they spoil.
+//! Faults as they are found, bounded, and what they spoil.
 
-use crate::config::{codes, diagnostic::Diagnostic};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::{codes, diagnostic::Diagnostic, document::Site};
 
 /// How many faults are shown.
 const MOST: usize = 200;
@@ -13,24 +15,26 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// How many there are, those that are not shown too. Warnings do not count.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
     pub fn note(&mut self, fault: Diagnostic, path: String) {
         if fault.is_error() {
             self.count += 1;
-            self.mark(&path);
+            self.mark(path);
         }
         if self.shown.len() < MOST {
             self.shown.push(fault);
         }
     }
 
-    pub fn mark(&mut self, path: &str) {
-        if self.faulty.0.len() < MOST * 100 {
-            self.faulty.0.push(path.to_owned());
+    pub fn mark(&mut self, path: String) {
+        if self.faulty.paths.len() < MOST * 100 {
+            self.faulty.paths.insert(path);
+        }
+    }
+
+    /// A key of this mapping was left out.
+    pub fn lose(&mut self, mapping: Site<'_>, key: &str) {
+        if self.faulty.lost.len() < MOST * 100 {
+            self.faulty.lost.entry(mapping.range().start).or_default().push(key.to_owned());
         }
     }
 
@@ -43,35 +47,53 @@ impl Faults {
     }
 }
 
-/// The paths in the document that have a fault. Whoever looks for further faults asks here first:
-/// what is missing because it is faulty is not missing.
+/// What in the document has a fault. Whoever looks for further faults asks here first: what is
+/// missing because it was refused is not missing.
 #[derive(Clone, Debug, Default)]
-pub struct Faulty(Vec<String>);
+pub struct Faulty {
+    /// Every path with a fault.
+    paths: BTreeSet<String>,
+    /// Keys that were left out: by where their mapping begins.
+    lost: BTreeMap<usize, Vec<String>>,
+    /// Whether nothing could be read.
+    whole: bool,
+}
 
 impl Faulty {
     /// Whether anything at, beneath or around a path such as `defaults.auth` has a fault.
     pub fn touches(&self, path: &str) -> bool {
-        self.0.iter().any(|faulty| is_within(faulty, path) || is_within(path, faulty))
+        let beneath = |mark: char| {
+            let from = format!("{path}{mark}");
+            let next = self.paths.range(from.clone()..).next();
+            next.is_some_and(|found| found.starts_with(&from))
+        };
+        let around = path.match_indices(['.', '[']).filter_map(|(end, _)| path.get(..end));
+        self.whole
+            || around.chain([path]).any(|outer| self.paths.contains(outer))
+            || beneath('.')
+            || beneath('[')
+    }
+
+    /// Whether a key of this mapping was left out: because of what stands there, or because it is
+    /// what a mistyped key is likely meant to be.
+    pub fn lacks(&self, mapping: Site<'_>, key: &str) -> bool {
+        let lost = self.lost.get(&mapping.range().start);
+        self.whole || lost.is_some_and(|keys| keys.iter().any(|lost| lost == key))
+    }
+
+    /// Whether anything within this value was left out.
+    pub fn lacks_within(&self, value: Site<'_>) -> bool {
+        self.whole || self.lost.range(value.range()).next().is_some()
     }
 
     /// Everything is.
     pub(in crate::config) fn whole() -> Self {
-        Self(vec![String::new()])
+        Self { whole: true, ..Self::default() }
     }
 
     pub(in crate::config) fn add(&mut self, path: &str) {
-        self.0.push(path.to_owned());
+        self.paths.insert(path.to_owned());
     }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-fn is_within(path: &str, outer: &str) -> bool {
-    let rest = path.strip_prefix(outer);
-    outer.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 #[cfg(test)]
@@ -80,12 +102,14 @@ mod tests {
 
     #[test]
     fn a_fault_spoils_what_is_around_and_beneath_it() {
-        let faulty = Faulty(vec!["defaults.auth[1]".to_owned()]);
+        let mut faulty = Faulty::default();
+        faulty.add("defaults.auth[1]");
         for path in ["defaults", "defaults.auth", "defaults.auth[1]", "defaults.auth[1].x"] {
             assert!(faulty.touches(path), "{path}");
         }
         for path in ["defaults.cors", "default", "defaults.auth[10]", "routes"] {
             assert!(!faulty.touches(path), "{path}");
         }
+        assert!(Faulty::whole().touches("routes"));
     }
 }

@@ -132,7 +132,8 @@ impl<'d> Reader<'d, '_> {
         for refusal in refusals {
             match refusal {
                 Refusal::Beyond(code, message) => {
-                    return self.fault(code, given.range.clone(), message);
+                    let fault = self.error(code, given.range.clone(), message);
+                    return self.note(fault.fixed());
                 }
                 Refusal::Notation(rule, fault) => return self.notation(given, rule, fault, near),
                 Refusal::Words => worded = true,
@@ -140,7 +141,8 @@ impl<'d> Reader<'d, '_> {
             }
         }
         let code = if worded { codes::INVALID_VALUE } else { codes::WRONG_TYPE };
-        let fault = self.error(code, given.range.clone(), given.instead_of(&shape.expected()));
+        let message = given.instead_of(&shape.expected());
+        let fault = self.error(code, given.range.clone(), message).fixed();
         let help = near.or_else(|| given.advice(shape));
         self.note(match help {
             Some(help) => fault.help(help),
@@ -158,8 +160,13 @@ impl<'d> Reader<'d, '_> {
         // What a variable holds is not repeated.
         let repeats = |reason: &String| !given.text.is_empty() && reason.contains(&*given.text);
         let reason = fault.reason.filter(|reason| !given.expanded || !repeats(reason));
-        let message = reason.unwrap_or_else(|| given.instead_of(rule.expects));
-        let diagnostic = self.error(fault.code, given.range.clone(), message);
+        let diagnostic = match reason {
+            Some(reason) => self.error(fault.code, given.range.clone(), reason),
+            None => {
+                let message = given.instead_of(rule.expects);
+                self.error(fault.code, given.range.clone(), message).fixed()
+            }
+        };
         let help = near.or(fault.help).filter(|_| !given.expanded);
         self.note(match help {
             Some(help) => diagnostic.help(help),
@@ -346,7 +353,8 @@ impl Given<'_> {
         }
     }
 
-    /// "expected …, found …", without what must not be shown.
+    /// "expected …, found …", without what must not be shown: what is expected is of the schema, and
+    /// what was found stands in the file.
     fn instead_of(&self, expected: &str) -> String {
         match self.scalar {
             _ if self.hidden => format!("expected {expected}"),

@@ -61,10 +61,17 @@ pub(super) fn masked(source: &Source, range: Range<usize>) -> Excerpt {
     excerpt
 }
 
-/// A secret as it may be shown: `${NAME}` stays, everything else is `***`.
+/// A secret as it may be shown: `${NAME}` stays and so do quotes around it, everything else is
+/// `***`.
 pub(crate) fn as_written(text: &str) -> String {
     if text.trim_matches(['"', '\'']).is_empty() {
         return text.to_owned();
+    }
+    for quote in ['"', '\''] {
+        let within = text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote));
+        if let Some(within) = within {
+            return format!("{quote}{}{quote}", as_written(within));
+        }
     }
     let indent = text.len() - text.trim_start().len();
     let (blank, text) = text.split_at(indent);

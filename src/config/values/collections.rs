@@ -10,13 +10,13 @@ use serde::{
 
 use super::Written;
 
-/// A list whose items are read one by one. An item with a fault is a hole, so that the index of
-/// every other item is still its index in the file.
+/// A list whose items are read one by one. An item of which a fault leaves nothing is a hole, so
+/// that the index of every other item is still its index in the file.
 #[derive(Clone, Debug)]
 pub struct List<T>(Vec<Option<T>>);
 
 impl<T> List<T> {
-    /// The items without a fault, each with its index in the file.
+    /// The items that are not holes, each with its index in the file.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &T)> {
         self.0.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_ref()?)))
     }
@@ -59,12 +59,13 @@ impl<T: JsonSchema> JsonSchema for List<T> {
     }
 }
 
-/// Things by name, in the order of the file. One with a fault is a hole: its name is known.
+/// Things by name, in the order of the file. One of which a fault leaves nothing is a hole: its
+/// name is known.
 #[derive(Clone, Debug)]
 pub struct Named<K, T>(Vec<(K, Option<T>)>);
 
 impl<K: PartialEq, T> Named<K, T> {
-    /// The entries without a fault.
+    /// The entries that are not holes.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &T)> {
         self.0.iter().filter_map(|(name, item)| Some((name, item.as_ref()?)))
     }
@@ -79,7 +80,7 @@ impl<K: PartialEq, T> Named<K, T> {
         self.names().any(|known| known == name)
     }
 
-    /// Finds an entry without a fault.
+    /// Finds an entry that is no hole.
     pub fn find(&self, name: &K) -> Option<&T> {
         self.iter().find_map(|(known, item)| (known == name).then_some(item))
     }
@@ -140,7 +141,6 @@ impl<K: Written, T: JsonSchema> JsonSchema for Named<K, T> {
             "type": "object",
             "propertyNames": super::text_schema::<K>(),
             "additionalProperties": values,
-            "x-holes": true,
         })
     }
 }
