@@ -99,7 +99,9 @@ impl Gateway {
         self.logging.change(snapshot.log());
         certificates::measure(snapshot.serving(), &self.metrics);
         snapshot.remotes().follow();
-        self.live.store(Arc::new(snapshot));
+        let snapshot = Arc::new(snapshot);
+        let old = self.live.swap(snapshot.clone());
+        snapshot.displace(&old, &self.metrics);
         self.metrics.reloaded(seconds(SystemTime::now().into()));
         *self.seen.lock() = fingerprint;
         *self.last.lock() = Last { refused: None, restart: restart.clone() };

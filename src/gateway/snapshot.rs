@@ -11,9 +11,12 @@ use super::{
 use crate::{
     compile::{LogTerms as WrittenLog, Serving},
     config::log::{LogFormat, LogLevel},
-    model::Timestamp,
-    observe::{Format, Level, LogTerms, Metrics, metrics::RouteMetrics},
-    policy::{Policy, rules::Route, server::RequestLimits, upstream::Upstream},
+    model::{CredentialKind, Timestamp},
+    observe::{
+        Format, Level, LogTerms, Metrics,
+        metrics::{Named, RouteMetrics},
+    },
+    policy::{Policy, limit::LoginLimit, rules::Route, server::RequestLimits, upstream::Upstream},
     sources::{Live, Memory, Records, Remotes},
 };
 
@@ -45,13 +48,25 @@ fn place<T>(shared: &Arc<T>) -> usize {
 }
 
 impl Handles {
-    fn new(policy: &Policy, metrics: &Metrics) -> Self {
-        let routes = policy.routes.iter();
+    /// A route that keeps its name keeps its handles, so that all who count by it can be told when
+    /// it goes.
+    fn new(policy: &Policy, metrics: &Metrics, old: Option<&Self>) -> Self {
+        let known: HashMap<&str, &Arc<RouteMetrics>> = old
+            .into_iter()
+            .flat_map(|old| old.routes.values())
+            .map(|handles| (handles.name(), handles))
+            .collect();
+        let of = |route: &Arc<Route>| match known.get(route.name.as_str()) {
+            Some(handles) => {
+                // Those of both configurations until the old one goes.
+                handles.has_limits(None);
+                Arc::clone(handles)
+            }
+            None => metrics.route(route.name.as_str()),
+        };
         Self {
-            none: metrics.route("-"),
-            routes: routes
-                .map(|route| (place(route), metrics.route(route.name.as_str())))
-                .collect(),
+            none: old.map_or_else(|| metrics.route("-"), |old| old.none.clone()),
+            routes: policy.routes.iter().map(|route| (place(route), of(route))).collect(),
         }
     }
 }
@@ -90,12 +105,58 @@ impl Snapshot {
             ),
             log: terms(&serving.log),
             generation: old.map_or(1, |old| old.generation + 1),
-            handles: Handles::new(&policy, metrics),
+            handles: Handles::new(&policy, metrics, old.map(|old| &old.handles)),
             pools: Pools::new(&policy.upstreams, metrics, old.map(|old| &old.pools)),
             policy,
             serving,
             loaded_at,
             names,
+        }
+    }
+
+    /// Takes the place of `old`: what only that one names counts no more, and what it counted is
+    /// forgotten. Requests that still run under it change nothing of this.
+    pub(super) fn displace(&self, old: &Self, metrics: &Metrics) {
+        let named = self.named();
+        for handles in old.handles.routes.values() {
+            if !named.routes.contains_key(handles.name()) {
+                handles.retire();
+            }
+        }
+        for handles in self.handles.routes.values() {
+            handles.has_limits(named.routes.get(handles.name()).cloned());
+        }
+        old.pools.retire_others(&named.targets);
+        metrics.keep(&named);
+    }
+
+    fn named(&self) -> Named<'_> {
+        let policy = &self.policy;
+        // Failures and logins are limited wherever they come.
+        let failures = policy.failure_limit.iter().flat_map(|limit| limit.rules());
+        let logins = policy.login_limit.iter().flat_map(LoginLimit::rules);
+        let own: Vec<Arc<str>> = failures.chain(logins).map(|rule| rule.name().clone()).collect();
+        let limits = |route: &Route| {
+            let limits = route.early_limits.iter().chain(&route.late_limits);
+            limits
+                .flat_map(|limit| limit.rules())
+                .map(|rule| rule.name().clone())
+                .collect::<Vec<_>>()
+        };
+        let routes = policy.routes.iter();
+        let authority = |kind| move |name| (kind, name);
+        let providers = policy.providers.iter().map(|one| one.name.as_str());
+        let services = policy.services.iter().map(|one| one.name.as_str());
+        Named {
+            routes: routes
+                .map(|route| (route.name.as_str(), [limits(route), own.clone()].concat()))
+                .collect(),
+            targets: self.pools.named().collect(),
+            issuers: policy.issuers.iter().map(|one| one.name.as_str()).collect(),
+            authorities: providers
+                .map(authority(CredentialKind::Introspection))
+                .chain(services.map(authority(CredentialKind::ForwardAuth)))
+                .collect(),
         }
     }
 

@@ -2,6 +2,7 @@
 //! request formats no label and looks none up.
 
 mod handles;
+mod named;
 mod series;
 mod totals;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 pub use handles::{
     AuthorityMetrics, CacheMetrics, Outcome, RefreshMetrics, RouteMetrics, UpstreamMetrics,
 };
+pub use named::Named;
 use prometheus::{
     Encoder as _, Error, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Registry, TextEncoder,

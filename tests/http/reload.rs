@@ -18,6 +18,7 @@ routes:
   - { name: old, match: { path: /old }, upstream: app, auth: none }
 ";
 
+const SECRET: &str = "9d2c41fbb1a04e3f8c67d05a2be1f937";
 const NEW_ROUTE: &str = "  - { name: new, match: { path: /new }, upstream: app, auth: none }\n";
 const FAULT: &str = "  - { name: bad, match: { path: /bad }, upstream: nowhere, auth: none }\n";
 
@@ -56,6 +57,44 @@ fn a_changed_file_is_taken_up_by_itself() {
     // What has not changed goes on counting.
     let left = gateway.get("/old").send().ok().header("x-ratelimit-remaining").map(str::to_owned);
     assert_eq!(left.as_deref(), Some("998"));
+}
+
+#[test]
+fn metrics_tell_of_what_the_live_file_names_and_no_more() {
+    let upstream = Recorder::start();
+    let yaml = |number: usize| {
+        let url = upstream.url();
+        format!(
+            "version: 1
+server: {{ listen: [{{ address: '127.0.0.1:0' }}] }}
+admin: {{ listen: '127.0.0.1:0' }}
+authentication: {{ jwt: {{ corp: {{ issuer: i{number}, audiences: [a], algorithms: [HS256], secret: '{SECRET}' }} }} }}
+upstreams: {{ up{number}: '{url}' }}
+routes:
+  - {{ name: route{number}, match: {{ path: /x }}, upstream: up{number}, auth: none, rate_limit: {{ limit: {}/minute, by: route }} }}
+",
+            number + 1
+        )
+    };
+    let gateway = Gateway::with_whole(&yaml(0)).start();
+    for number in 0..30 {
+        replace(gateway.config(), &yaml(number));
+        gateway.admin("POST", "/api/v1/reload").send().ok();
+        for _ in 0..=number {
+            gateway.get("/x").send().ok();
+        }
+        gateway.get("/x").send().refused(429, "rate_limited");
+    }
+    let metrics = gateway.admin("GET", "/metrics").send();
+    let named = |name: &str| metrics.text().lines().filter(|line| line.contains(name)).count();
+    assert_eq!((named("route28"), named("up28"), named("29-per-minute")), (0, 0, 0));
+    assert!(named("route29") > 4 && named("up29") > 2 && named("30-per-minute") > 0);
+    let routes = metrics.text().lines().filter(|line| line.contains("route=\"route"));
+    assert!(
+        routes.clone().all(|line| line.contains("route29")),
+        "{:?}",
+        routes.collect::<Vec<_>>()
+    );
 }
 
 #[test]

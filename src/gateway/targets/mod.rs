@@ -12,7 +12,7 @@ mod standing;
 mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
@@ -92,9 +92,11 @@ impl Pool {
         let name = upstream.name.as_str();
         let entry = |authority: &str| Entry {
             standing: old
-                .and_then(|old| old.standing_of(authority))
-                .unwrap_or_else(|| Arc::new(Standing::new(authority))),
-            metrics: metrics.upstream(name, authority),
+                .and_then(|old| old.entry(authority))
+                .map_or_else(|| Arc::new(Standing::new(authority)), |entry| entry.standing.clone()),
+            metrics: old
+                .and_then(|old| old.entry(authority))
+                .map_or_else(|| metrics.upstream(name, authority), |entry| entry.metrics.clone()),
             healthy: metrics.upstream_healthy(name, authority),
         };
         let targets: Vec<Entry> = match &upstream.service {
@@ -119,9 +121,8 @@ impl Pool {
         }
     }
 
-    fn standing_of(&self, authority: &str) -> Option<Arc<Standing>> {
-        let found = self.targets.iter().find(|entry| &*entry.standing.authority == authority);
-        found.map(|entry| entry.standing.clone())
+    fn entry(&self, authority: &str) -> Option<&Entry> {
+        self.targets.iter().find(|entry| &*entry.standing.authority == authority)
     }
 
     /// The upstream.
@@ -229,6 +230,23 @@ impl Pools {
 
     pub fn all(&self) -> impl Iterator<Item = &Arc<Pool>> {
         self.0.values()
+    }
+
+    /// Upstreams with their targets, by name.
+    pub fn named(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries().map(|(name, entry)| (name, &*entry.standing.authority))
+    }
+
+    /// Stops counting by targets that are not among these.
+    pub fn retire_others(&self, named: &HashSet<(&str, &str)>) {
+        let gone =
+            |(name, entry): &(&str, &Entry)| !named.contains(&(*name, &*entry.standing.authority));
+        self.entries().filter(gone).for_each(|(_, entry)| entry.metrics.retire());
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.all()
+            .flat_map(|pool| pool.targets.iter().map(|entry| (pool.upstream.name.as_str(), entry)))
     }
 
     /// Tells the metrics how targets stand.

@@ -35,6 +35,25 @@ impl RouteMetrics {
         });
     }
 
+    /// The route is named no more. Requests that it still governs are counted no longer: what they
+    /// would count by is forgotten, and nothing would ever take it away again.
+    pub fn retire(&self) {
+        self.requests.admit(Some(Vec::new()));
+        self.decisions.admit(Some(Vec::new()));
+        self.rate_limited.admit(Some(Vec::new()));
+        self.duration.retire();
+    }
+
+    /// The route has these limits and no others; any if `None`.
+    pub fn has_limits(&self, limits: Option<Vec<Arc<str>>>) {
+        self.rate_limited.admit(limits);
+    }
+
+    /// The route's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Counts a refusal by a limit.
     pub fn limited(&self, limit: &Arc<str>) {
         self.rate_limited
@@ -56,6 +75,12 @@ impl UpstreamMetrics {
     pub const ERROR: u16 = 0;
     /// The status that stands for an upstream that did not answer in time.
     pub const TIMEOUT: u16 = 1;
+
+    /// The target is named no more: see [`RouteMetrics::retire`].
+    pub fn retire(&self) {
+        self.requests.admit(Some(Vec::new()));
+        self.duration.retire();
+    }
 
     /// Counts an answer, or that none came.
     pub fn answered(&self, status: u16, took: Option<Duration>) {

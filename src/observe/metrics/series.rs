@@ -9,24 +9,58 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
 #[derive(Debug)]
 pub(super) struct Series<K> {
     family: IntCounterVec,
+    known: RwLock<Known<K>>,
+}
+
+#[derive(Debug)]
+struct Known<K> {
     // A handful of entries: what one route answers. A scan is quicker than any hash.
-    known: RwLock<Vec<(K, IntCounter)>>,
+    counters: Vec<(K, IntCounter)>,
+    /// What may be counted; anything if absent.
+    admitted: Option<Vec<K>>,
+}
+
+impl<K> Known<K>
+where
+    K: PartialEq,
+{
+    fn find(&self, key: &K) -> Option<&IntCounter> {
+        self.counters.iter().find_map(|(known, counter)| (known == key).then_some(counter))
+    }
+
+    fn admits(&self, key: &K) -> bool {
+        self.admitted.as_ref().is_none_or(|admitted| admitted.contains(key))
+    }
 }
 
 impl<K: PartialEq> Series<K> {
     pub(super) const fn new(family: IntCounterVec) -> Self {
-        Self { family, known: RwLock::new(Vec::new()) }
+        Self { family, known: RwLock::new(Known { counters: Vec::new(), admitted: None }) }
     }
 
     pub(super) fn count(&self, key: K, resolve: impl FnOnce(&IntCounterVec) -> IntCounter) {
-        if let Some((_, counter)) = self.known.read().iter().find(|(known, _)| *known == key) {
+        if let Some(counter) = self.known.read().find(&key) {
             return counter.inc();
         }
-        let counter = resolve(&self.family);
-        counter.inc();
+        // Made under the lock, so that none is made once it is no longer admitted.
         let mut known = self.known.write();
-        if !known.iter().any(|(known, _)| *known == key) {
-            known.push((key, counter));
+        if let Some(counter) = known.find(&key) {
+            return counter.inc();
+        }
+        if known.admits(&key) {
+            let counter = resolve(&self.family);
+            counter.inc();
+            known.counters.push((key, counter));
+        }
+    }
+
+    /// From now on these alone are counted; anything if `None`.
+    pub(super) fn admit(&self, admitted: Option<Vec<K>>) {
+        let mut known = self.known.write();
+        known.admitted = admitted;
+        let Known { counters, admitted } = &mut *known;
+        if let Some(admitted) = admitted {
+            counters.retain(|(key, _)| admitted.contains(key));
         }
     }
 }
@@ -36,7 +70,8 @@ impl<K: PartialEq> Series<K> {
 #[derive(Debug)]
 pub(super) struct Lazy {
     family: HistogramVec,
-    made: OnceLock<Histogram>,
+    /// Nothing for what was given up before it was needed.
+    made: OnceLock<Option<Histogram>>,
 }
 
 impl Lazy {
@@ -45,7 +80,14 @@ impl Lazy {
     }
 
     pub(super) fn observe(&self, label: &str, took: Duration) {
-        let histogram = self.made.get_or_init(|| self.family.with_label_values(&[label]));
-        histogram.observe(took.as_secs_f64());
+        let made = self.made.get_or_init(|| Some(self.family.with_label_values(&[label])));
+        if let Some(histogram) = made {
+            histogram.observe(took.as_secs_f64());
+        }
+    }
+
+    /// None is made from now on.
+    pub(super) fn retire(&self) {
+        let _ = self.made.get_or_init(|| None);
     }
 }

@@ -137,6 +137,11 @@ impl LoginLimit {
         ])
     }
 
+    /// Every rule that it charges to.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.0.iter().flat_map(Limit::rules)
+    }
+
     /// The charges of one attempt to log in under this name.
     pub fn charges(&self, client_ip: IpAddr, username: &str) -> Charges<'_> {
         let caller = Caller { username: Some(username), ..Caller::at(client_ip) };
