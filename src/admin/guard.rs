@@ -56,9 +56,9 @@ impl Guard {
             return Err(Refusal::Misdirected);
         }
         if headers.contains_key(header::ORIGIN) {
-            let origin = only(headers, &header::ORIGIN).and_then(|origin| {
-                origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
-            });
+            // The listener speaks no TLS: a page that came by `https` is another's.
+            let origin = only(headers, &header::ORIGIN);
+            let origin = origin.and_then(|origin| origin.strip_prefix("http://"));
             if !origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host)) {
                 return Err(Refusal::CrossSite);
             }
@@ -220,8 +220,14 @@ mod tests {
         let open = guard(None, &[]);
         let from = |origin| judged(&open, &[("host", "localhost:9090"), ("origin", origin)]);
         assert_eq!(from("http://localhost:9090"), Ok(()));
-        for origin in ["http://evil.example", "null", "http://localhost:8080", "localhost:9090", ""]
-        {
+        for origin in [
+            "http://evil.example",
+            "null",
+            "http://localhost:8080",
+            "https://localhost:9090",
+            "localhost:9090",
+            "",
+        ] {
             assert_eq!(from(origin), Err(Refusal::CrossSite), "{origin}");
         }
     }

@@ -21,7 +21,7 @@ mod user;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -29,7 +29,6 @@ use clap::{CommandFactory, Parser, Subcommand};
     name = "portcullis",
     version,
     about = "A reverse-proxy authentication gateway: one process and one YAML file in front of unmodified apps",
-    args_conflicts_with_subcommands = true,
     disable_help_subcommand = true
 )]
 struct CommandLine {
@@ -76,6 +75,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(line) => line,
         Err(error) => return later::explain(error),
     };
+    if line.command.is_some() && line.run.upgrade {
+        let message = "`--upgrade` is of `portcullis run`";
+        return later::explain(definition().error(ErrorKind::ArgumentConflict, message));
+    }
     let outcome = match line.command {
         None => run::serve(&line.run),
         Some(Command::Check(arguments)) => check::run(&arguments),
@@ -109,5 +112,22 @@ mod tests {
     #[test]
     fn the_definition_has_no_contradiction() {
         definition().debug_assert();
+    }
+
+    #[test]
+    fn the_file_may_be_named_before_the_command_and_behind_it() {
+        for line in ["-c other.yaml check", "check -c other.yaml", "--config=other.yaml check"] {
+            let words = std::iter::once("portcullis").chain(line.split(' '));
+            let matches = definition().try_get_matches_from(words).unwrap();
+            let (name, check) = matches.subcommand().unwrap();
+            let file = check.get_one::<std::path::PathBuf>("config").unwrap();
+            assert_eq!((name, file.to_str()), ("check", Some("other.yaml")), "{line}");
+        }
+        let nested = ["portcullis", "-c", "other.yaml", "token", "issue", "alice"];
+        let matches = definition().try_get_matches_from(nested).unwrap();
+        let (_, token) = matches.subcommand().unwrap();
+        let (_, issue) = token.subcommand().unwrap();
+        let file = issue.get_one::<std::path::PathBuf>("config").unwrap();
+        assert_eq!(file.to_str(), Some("other.yaml"));
     }
 }

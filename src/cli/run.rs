@@ -42,6 +42,9 @@ const REVISION: &str = match option_env!("PORTCULLIS_REVISION") {
     None => "unknown",
 };
 
+/// What became of requests where a drain was not clean.
+const CUT: &str = "the drain was cut: `drain_timeout` was over, or a second signal came";
+
 /// How long threads may take to end when everything else has.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -52,7 +55,7 @@ pub(super) struct Arguments {
     file: FileArgument,
     /// Take over the sockets of a running process, which hands them over on SIGQUIT
     #[arg(long)]
-    upgrade: bool,
+    pub(super) upgrade: bool,
 }
 
 /// Serves a file until the process is told to stop.
@@ -147,9 +150,20 @@ async fn serve_loaded(
     if let Some(records) = records {
         records.write_notes().await;
     }
-    let clean = drained == Drained::Clean;
-    tracing::info!(event = "stopped", clean);
-    Ok(ExitCode::SUCCESS)
+    Ok(match drained {
+        Drained::Clean => {
+            tracing::info!(event = "stopped", clean = true);
+            ExitCode::SUCCESS
+        }
+        Drained::Replaced => {
+            tracing::warn!(event = "stopped", clean = false, "{CUT}; another process serves on");
+            ExitCode::SUCCESS
+        }
+        Drained::Cut => {
+            tracing::error!(event = "stopped", clean = false, "{CUT}");
+            ExitCode::FAILURE
+        }
+    })
 }
 
 /// A panic ends one request and is written like everything else.

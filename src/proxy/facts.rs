@@ -39,12 +39,12 @@ pub(super) fn read(session: &mut Session, exchange: &mut Exchange) -> Result<(),
     exchange.client = exchange.peer;
     let local = session.server_addr().and_then(|address| address.as_inet()).copied();
     exchange.port = local.map_or(0, |local| local.port());
-    let entrance = connection::line(session, |line| line.entrance.clone()).unwrap_or_default();
-    exchange.https = entrance.https;
-    let handshake = entrance.handshake;
-    if handshake.is_some() {
-        exchange.scheme = Scheme::Https;
-    }
+    connection::line(session, |line| {
+        exchange.https = line.entrance.https;
+        if line.entrance.handshake.is_some() {
+            exchange.scheme = Scheme::Https;
+        }
+    });
     let head = if session.req_header().version == Version::HTTP_2 {
         http2::join_cookies(session.req_header_mut());
         let ended = session.is_body_done();
@@ -56,10 +56,14 @@ pub(super) fn read(session: &mut Session, exchange: &mut Exchange) -> Result<(),
         let raw = session.as_downstream().to_h1_raw();
         ReadHead::keep(&raw, &framing::read(&raw, exchange.snapshot.limits())?)
     };
-    if let Some(handshake) = handshake {
-        let local = local.map(|local| local.ip());
-        let (now, host) = (exchange.time, head.host());
-        exchange.certificate = handshake.judge(&exchange.snapshot, now, host, local)?;
+    let local = local.map(|local| local.ip());
+    let (now, host) = (exchange.time, head.host());
+    let judged = connection::line(session, |line| match &line.entrance.handshake {
+        Some(handshake) => handshake.judge(&exchange.snapshot, now, host, local),
+        None => Ok(None),
+    });
+    if let Some(judged) = judged {
+        exchange.certificate = judged?;
     }
     exchange.head = Some(head);
     Ok(())

@@ -51,12 +51,45 @@ pub(super) struct Journey {
     tried: Tried,
     /// How often it was tried again after it had been sent.
     retries: u32,
-    /// Whether the answer that is there is given up for another try.
-    again: bool,
+    /// Why it goes out next.
+    cause: Cause,
     /// How often an upstream said that it had not looked at it.
     unprocessed: u32,
-    /// Whether it was sent again because a kept connection had been closed under it.
-    replaced: bool,
+}
+
+/// Why a request goes out next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It was not sent yet, or was not answered.
+    #[default]
+    Unanswered,
+    /// A kept connection had been closed under it. Another may be closed too, so that it goes by a
+    /// new one from then on.
+    Closed,
+    /// The answer that is there is given up for another try. It keeps whether a connection had been
+    /// closed under it.
+    GivenUp { closed: bool },
+}
+
+impl Cause {
+    /// Whether the next connection must be a new one.
+    pub const fn needs_new_connection(self) -> bool {
+        matches!(self, Self::Closed | Self::GivenUp { closed: true })
+    }
+
+    /// Whether there is an answer, which is given up.
+    pub const fn is_given_up(self) -> bool {
+        matches!(self, Self::GivenUp { .. })
+    }
+
+    const fn give_up(self) -> Self {
+        Self::GivenUp { closed: self.needs_new_connection() }
+    }
+
+    /// As it is on its way: there is no answer any more to be given up.
+    const fn go(self) -> Self {
+        if self.needs_new_connection() { Self::Closed } else { Self::Unanswered }
+    }
 }
 
 impl Journey {
@@ -100,10 +133,7 @@ impl Exchange {
         let Some(admitted) = self.leave().filter(|one| one.journey.pool.is_none()) else {
             return Ok(());
         };
-        let upstream = admitted.forwarding().map(|forwarding| &forwarding.upstream);
-        let Some(pool) = upstream.and_then(|upstream| self.snapshot.pool(upstream)).cloned() else {
-            return Ok(());
-        };
+        let Some(pool) = self.pool_of(admitted).cloned() else { return Ok(()) };
         let place = self.find_place(&pool, session).await?;
         pool.begin();
         if let Some(admitted) = self.on_its_way() {
@@ -138,7 +168,8 @@ impl Exchange {
 
     /// The address that the request goes to now. Nothing if no target takes it.
     pub fn next_address(&mut self, session: &Session) -> Option<SocketAddr> {
-        self.on_its_way()?.journey.again = false;
+        let journey = &mut self.on_its_way()?.journey;
+        journey.cause = journey.cause.go();
         let snapshot = self.snapshot.clone();
         loop {
             let journey = &mut self.on_its_way()?.journey;
@@ -194,7 +225,7 @@ impl Exchange {
         }
         settle::answered(self, place, status, None);
         if let Some(admitted) = self.on_its_way() {
-            admitted.journey.again = true;
+            admitted.journey.cause = admitted.journey.cause.give_up();
         }
         true
     }
@@ -208,7 +239,7 @@ impl Exchange {
         if *error.esource() != ErrorSource::Upstream || !self.can_repeat(session) {
             return false;
         }
-        if self.was_given_up() {
+        if self.cause().is_given_up() {
             return true;
         }
         if self.is_clients_doing() {
@@ -219,8 +250,9 @@ impl Exchange {
         error.retry.decide_reuse(reused);
         if error.retry.retry()
             && let Some(admitted) = self.on_its_way()
-            && !std::mem::replace(&mut admitted.journey.replaced, true)
+            && !admitted.journey.cause.needs_new_connection()
         {
+            admitted.journey.cause = Cause::Closed;
             return true;
         }
         let wanted = self.retries().is_some_and(|retries| retries.on_connect);
@@ -228,14 +260,19 @@ impl Exchange {
         wanted && unanswered && self.afford_retry(session)
     }
 
-    /// Whether the answer that is there is given up for another try.
-    pub fn was_given_up(&self) -> bool {
-        self.leave().is_some_and(|admitted| admitted.journey.again)
+    /// Why it goes out next.
+    pub fn cause(&self) -> Cause {
+        self.leave().map_or(Cause::default(), |admitted| admitted.journey.cause)
     }
 
-    /// Whether the next connection must be a new one: another that was kept may be closed too.
-    pub fn wants_new_connection(&self) -> bool {
-        self.leave().is_some_and(|admitted| admitted.journey.replaced)
+    /// The targets among which it is, or was; of what is built in, the only one.
+    pub fn pool(&self) -> Option<&Arc<Pool>> {
+        let admitted = self.leave()?;
+        admitted.journey.pool.as_ref().or_else(|| self.pool_of(admitted))
+    }
+
+    fn pool_of(&self, admitted: &Admitted) -> Option<&Arc<Pool>> {
+        self.snapshot.pool(&admitted.forwarding()?.upstream)
     }
 
     /// Nobody looked at the request, so whatever its method is it may be sent again, by another

@@ -178,7 +178,7 @@ impl ProxyHttp for Phases {
             return Err(Error::explain(ErrorType::InternalError, "no place at the upstream"));
         }
         let (address, rest) = (exchange.next_address(session), exchange.rest());
-        let new = exchange.wants_new_connection();
+        let new = exchange.cause().needs_new_connection();
         let websocket = exchange.head.as_ref().is_some_and(|head| head.websocket);
         let Some(admitted) = exchange.on_its_way() else {
             return Err(Error::explain(ErrorType::InternalError, "no permit"));
@@ -303,7 +303,7 @@ impl ProxyHttp for Phases {
         let again = exchange.tries_again(session, &mut error, reused);
         error.set_retry(again);
         // An answer that was given up has been counted as what it was.
-        if exchange.was_given_up() {
+        if exchange.cause().is_given_up() {
             return error;
         }
         if settle::is_clients_doing(exchange, &error) {

@@ -195,16 +195,11 @@ pub(super) fn unchunk(session: &mut Session, header: &mut ResponseHeader) {
     }
 }
 
-/// Stamps a response with what the decision says of it. Informational ones are left alone; the one
-/// that ends a handshake says which request it was.
+/// Stamps a response with what the decision says of it. Informational ones are left alone, but for
+/// the one that ends a handshake: it is the last, as any other is.
 pub(super) fn response(header: &mut ResponseHeader, plan: &ResponsePlan) -> Result<()> {
-    if header.status.is_informational() {
-        return match (header.status, plan.request_id()) {
-            (StatusCode::SWITCHING_PROTOCOLS, Some((name, id))) => {
-                header.insert_header(name.clone(), id.clone())
-            }
-            _ => Ok(()),
-        };
+    if header.status.is_informational() && header.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
     }
     for name in plan.replaced(&header.headers) {
         header.remove_header(&name);
@@ -281,17 +276,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interim_answer_is_left_alone_and_the_end_of_a_handshake_has_the_requests_id() {
+    fn an_interim_answer_is_left_alone_and_the_end_of_a_handshake_is_an_answer_like_any_other() {
+        let nosniff = (HeaderName::from_static("x-secure"), HeaderValue::from_static("1"));
         let mut plan = ResponsePlan::default();
+        plan.security_headers = Some([nosniff].into());
         for (name, value) in [("x-request-id", "r-1"), ("x-other", "1")] {
             let name = HeaderName::from_static(name);
             plan.edits.push(HeaderEdit::Set(name, HeaderValue::from_static(value)));
         }
-        for (status, ids, others) in [(100, 0, 0), (103, 0, 0), (101, 1, 0), (200, 1, 1)] {
+        for (status, stamped) in [(100, 0), (103, 0), (101, 1), (200, 1)] {
             let mut header = ResponseHeader::build(status, None).unwrap();
             response(&mut header, &plan).unwrap();
             let count = |name: &str| header.headers.get_all(name).iter().count();
-            assert_eq!((count("x-request-id"), count("x-other")), (ids, others), "{status}");
+            for name in ["x-request-id", "x-other", "x-secure"] {
+                assert_eq!(count(name), stamped, "{status} {name}");
+            }
         }
     }
 

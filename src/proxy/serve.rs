@@ -27,6 +27,8 @@ pub enum Drained {
     Clean,
     /// Requests were cut off: the time was over, or the operator had no patience.
     Cut,
+    /// The same, after another process had taken over: what it serves goes on.
+    Replaced,
 }
 
 /// What a process that serves is told.
@@ -88,10 +90,11 @@ pub async fn serve(
         close.send_replace(true);
         delay = delay.max(FAREWELL);
     }
+    let cut = if word == Word::Replaced { Drained::Replaced } else { Drained::Cut };
     tracing::info!(event = "draining", ?delay, ?timeout);
     tokio::select! {
         () = tokio::time::sleep(delay) => {}
-        _ = told_to(&mut stop) => return Ok(Drained::Cut),
+        _ = told_to(&mut stop) => return Ok(cut),
     }
     close.send_replace(true);
     // Whoever was let in at the last moment has a request on its way.
@@ -100,8 +103,8 @@ pub async fn serve(
     closing.http_cleanup().await;
     Ok(tokio::select! {
         _ = gone.recv() => Drained::Clean,
-        () = tokio::time::sleep(timeout) => Drained::Cut,
-        _ = told_to(&mut stop) => Drained::Cut,
+        () = tokio::time::sleep(timeout) => cut,
+        _ = told_to(&mut stop) => cut,
     })
 }
 

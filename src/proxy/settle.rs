@@ -84,9 +84,7 @@ pub(super) fn unanswered(exchange: &Exchange, target: usize, error: &Error) -> b
 
 /// Counts an answer of a target, or what stands for none.
 pub(super) fn answered(exchange: &Exchange, target: usize, status: u16, took: Option<Duration>) {
-    let forwarding = exchange.leave().and_then(Admitted::forwarding);
-    let pool = forwarding.and_then(|one| exchange.snapshot.pool(&one.upstream));
-    if let Some(metrics) = pool.and_then(|pool| pool.metrics(target)) {
+    if let Some(metrics) = exchange.pool().and_then(|pool| pool.metrics(target)) {
         metrics.answered(status, took);
     }
 }

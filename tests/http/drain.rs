@@ -84,8 +84,16 @@ fn a_request_that_never_ends_is_left_behind_after_the_timeout() {
     upstream.wait_for(1);
     let begin = Instant::now();
     gateway.signal("TERM");
-    gateway.wait();
+    assert_eq!(gateway.wait().code(), Some(1), "the request was cut off");
     assert!(begin.elapsed() < Duration::from_secs(10));
+    ends_with_a_word_on_the_cut(&gateway);
+}
+
+fn ends_with_a_word_on_the_cut(gateway: &Gateway) {
+    let output = gateway.output();
+    let last = output.lines().rfind(|line| line.contains("\"event\"")).unwrap();
+    assert!(last.contains("\"stopped\"") && last.contains("the drain was cut"), "{last}");
+    assert!(last.contains("\"level\":\"error\"") && last.contains("\"clean\":false"), "{last}");
 }
 
 #[test]
@@ -99,8 +107,9 @@ fn a_second_signal_stops_at_once() {
     gateway.signal("TERM");
     refuses(&gateway);
     gateway.signal("TERM");
-    gateway.wait();
+    assert_eq!(gateway.wait().code(), Some(1), "the request was cut off");
     assert!(begin.elapsed() < Duration::from_secs(10), "the drain's timeout is three times that");
+    ends_with_a_word_on_the_cut(&gateway);
 }
 
 #[test]

@@ -137,6 +137,21 @@ fn what_is_under_way_is_finished_by_the_old_process_and_new_requests_go_to_the_n
 }
 
 #[test]
+fn a_handover_is_one_even_if_a_request_of_the_old_process_never_ends() {
+    let app = App::start("streams", &[]);
+    let folder = folder(&app.url());
+    let file = folder.path().join("gateway.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("drain_timeout: 20s", "drain_timeout: 200ms")).unwrap();
+    let mut old = first(folder.path());
+    let mut socket = Socket::connect(old.address(), "/echo", &[]);
+    assert_eq!(socket.says(), "open");
+    let _new = replace(&old, successor(folder.path()));
+    assert_eq!(old.wait().code(), Some(0), "{}", old.output());
+    assert!(old.output().contains("another process serves on"), "{}", old.output());
+}
+
+#[test]
 fn a_process_without_a_successor_serves_on() {
     let upstream = Recorder::start();
     let folder = folder(&upstream.url());

@@ -61,6 +61,22 @@ fn the_handshake_is_authorized_like_any_request() {
 }
 
 #[test]
+fn the_end_of_a_handshake_has_what_every_answer_has() {
+    let app = App::shared("streams", &[]);
+    let gateway = gateway(&app.url());
+    let mut raw = gateway.raw();
+    raw.send(
+        "GET /echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Request-ID: r-1\r\n\r\n",
+    );
+    let head = raw.head();
+    assert_eq!((head.status, head.header("x-request-id")), (101, Some("r-1")));
+    assert_eq!(head.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(head.header("x-frame-options"), Some("DENY"));
+    assert_eq!(head.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+}
+
+#[test]
 fn the_application_may_close_with_its_own_code() {
     let app = App::shared("streams", &[]);
     let gateway = gateway(&app.url());

@@ -6,13 +6,13 @@ use super::{
     Attempt, JwtRule, TokenPlace,
     credential::Presented,
     introspection::{IntrospectionTerms, Opaque},
-    jwt::{IssuerTerms, Jws, LONGEST_TOKEN, Trusted, UserRule, Verified},
+    jwt::{IssuerTerms, Jws, LONGEST_TOKEN, Verified},
+    standing::{self, Footing},
 };
 use crate::{
     model::{CredentialKind, Principal, Timestamp},
     policy::{
         Policy, Sources, Trail,
-        accounts::{ApiKey, User},
         decision::{Denial, TokenFault},
         digest::Digest,
         sources::{Inspection, Unavailable, Untold, Unverified},
@@ -105,22 +105,19 @@ pub async fn judge(
         return Err(TokenFault::Place.into());
     }
     let trusted = issuer.judge(&verified, now)?;
-    if issuer.is_own() {
-        let issued = trusted.issued();
-        if sources.is_revoked(&issued).map_err(Refused::Unavailable)? {
-            return Err(TokenFault::Revoked.into());
+    let subject = trusted.subject();
+    match standing::of_token(policy, issuer, subject, || trusted.issued(), sources).await? {
+        Footing::Itself => Ok(issuer.principal(trusted, None, &policy.roles)?),
+        Footing::Key(key) => {
+            // The token is worth no more than its key is here and now.
+            let serves = from.client.is_none_or(|client| key.serves_at(client));
+            if key.is_over(now) || !serves {
+                return Err(TokenFault::Client.into());
+            }
+            Ok(issuer.principal_of_key(trusted, &key, &policy.roles)?)
         }
-        let outdated = |login| policy.accounts.has_changed_since(issued.subject, login);
-        if issued.family.is_some_and(outdated) {
-            return Err(TokenFault::Revoked.into());
-        }
-        if let (UserRule::Require, Some(id)) = (issuer.users, issued.key) {
-            let key = client_of(id, trusted, from.client, sources, now)?;
-            return Ok(issuer.principal_of_key(trusted, &key, &policy.roles)?);
-        }
+        Footing::User(user) => Ok(issuer.principal(trusted, Some(&user), &policy.roles)?),
     }
-    let user = user(issuer, trusted, sources).await?;
-    Ok(issuer.principal(trusted, user.as_ref(), &policy.roles)?)
 }
 
 /// Who takes a token.
@@ -174,38 +171,6 @@ async fn introspected(
         Err(Untold::Refused(fault)) => Err(Refused::ByProvider(fault)),
         Err(Untold::Unavailable(what)) => Err(Refused::Unavailable(what)),
     }
-}
-
-/// The user that the token speaks for, where the issuer's tokens speak for users.
-async fn user(
-    issuer: &IssuerTerms,
-    token: Trusted<'_>,
-    sources: &impl Sources,
-) -> Result<Option<Arc<User>>, Refused> {
-    match issuer.users {
-        UserRule::Ignore => Ok(None),
-        UserRule::Require => {
-            let user = sources.user(token.subject()).await.map_err(Refused::Unavailable)?;
-            let user = user.ok_or(TokenFault::UnknownUser)?;
-            if user.disabled { Err(TokenFault::DisabledUser.into()) } else { Ok(Some(user)) }
-        }
-    }
-}
-
-/// The API key that a token was issued to, as it is now: its token is worth no more than itself.
-fn client_of(
-    id: &str,
-    token: Trusted<'_>,
-    client: Option<IpAddr>,
-    sources: &impl Sources,
-    now: Timestamp,
-) -> Result<Arc<ApiKey>, Refused> {
-    let key = sources.key(id).map_err(Refused::Unavailable)?;
-    let key = key.filter(|key| {
-        let from_there = client.is_none_or(|client| key.serves_at(client));
-        !key.disabled && *key.subject == *token.subject() && !key.is_over(now) && from_there
-    });
-    key.ok_or(TokenFault::Client.into())
 }
 
 impl JwtRule {

@@ -89,6 +89,18 @@ async fn a_second_word_ends_it_at_once() {
 }
 
 #[tokio::test]
+async fn a_drain_that_is_cut_after_a_handover_is_told_from_others() {
+    let (address, mut arrivals, _leave) = held().await;
+    let gateway = run(&leading_to(address)).await;
+    let mut client = gateway.connect().await;
+    client.send("GET /app/a HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    soon(arrivals.recv()).await.unwrap();
+    gateway.replace().await;
+    gateway.stop().await;
+    assert_eq!(gateway.drained().await, Drained::Replaced);
+}
+
+#[tokio::test]
 async fn a_drain_does_not_last_for_ever() {
     let (address, mut arrivals, _leave) = held().await;
     let config = leading_to(address).replace(

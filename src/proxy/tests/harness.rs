@@ -69,6 +69,11 @@ impl Running {
         self.stop.send(Word::Stop).await.unwrap();
     }
 
+    /// As a handover does.
+    pub async fn replace(&self) {
+        self.stop.send(Word::Replaced).await.unwrap();
+    }
+
     /// Waits for the end.
     pub async fn drained(self) -> Drained {
         soon(self.done).await.unwrap()
