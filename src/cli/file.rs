@@ -16,7 +16,7 @@ use crate::{
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct FileArgument {
     /// The configuration file
-    #[arg(short, long, global = true, value_name = "FILE", default_value = "gateway.yaml")]
+    #[arg(short, long, value_name = "FILE", default_value = "gateway.yaml")]
     pub config: PathBuf,
 }
 

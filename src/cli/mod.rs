@@ -21,7 +21,7 @@ mod user;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -29,6 +29,7 @@ use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
     name = "portcullis",
     version,
     about = "A reverse-proxy authentication gateway: one process and one YAML file in front of unmodified apps",
+    args_conflicts_with_subcommands = true,
     disable_help_subcommand = true
 )]
 struct CommandLine {
@@ -71,14 +72,11 @@ enum Command {
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Libraries that speak TLS take the process's provider; the first to be installed stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let arguments = behind_the_command(arguments.into_iter().collect());
     let line = match CommandLine::try_parse_from(arguments) {
         Ok(line) => line,
         Err(error) => return later::explain(error),
     };
-    if line.command.is_some() && line.run.upgrade {
-        let message = "`--upgrade` is of `portcullis run`";
-        return later::explain(definition().error(ErrorKind::ArgumentConflict, message));
-    }
     let outcome = match line.command {
         None => run::serve(&line.run),
         Some(Command::Check(arguments)) => check::run(&arguments),
@@ -100,6 +98,30 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
+/// Moves a file that is named before the command to where the command takes it: behind its last word.
+fn behind_the_command(arguments: Vec<OsString>) -> Vec<OsString> {
+    let option = match arguments.get(1).and_then(|word| word.to_str()) {
+        Some("-c" | "--config") => 2,
+        Some(word) if word.starts_with("-c") || word.starts_with("--config=") => 1,
+        _ => return arguments,
+    };
+    let mut command = definition();
+    let words = arguments.iter().skip(1 + option).take_while(|word| {
+        let found = command.find_subcommand(word).cloned();
+        found.map(|found| command = found).is_some()
+    });
+    let words = words.count();
+    let mut arguments = arguments;
+    if words > 0 {
+        // The option comes behind the words.
+        arguments
+            .get_mut(1..1 + option + words)
+            .into_iter()
+            .for_each(|part| part.rotate_left(option));
+    }
+    arguments
+}
+
 /// The definition of the command line, from which help and completions are made.
 pub fn definition() -> clap::Command {
     CommandLine::command()
@@ -116,18 +138,22 @@ mod tests {
 
     #[test]
     fn the_file_may_be_named_before_the_command_and_behind_it() {
-        for line in ["-c other.yaml check", "check -c other.yaml", "--config=other.yaml check"] {
-            let words = std::iter::once("portcullis").chain(line.split(' '));
-            let matches = definition().try_get_matches_from(words).unwrap();
-            let (name, check) = matches.subcommand().unwrap();
-            let file = check.get_one::<std::path::PathBuf>("config").unwrap();
-            assert_eq!((name, file.to_str()), ("check", Some("other.yaml")), "{line}");
+        for (line, meant) in [
+            ("-c other.yaml check --strict", "check -c other.yaml --strict"),
+            ("--config=other.yaml token issue alice", "token issue --config=other.yaml alice"),
+            ("-cother.yaml explain GET /", "explain -cother.yaml GET /"),
+            ("check -c other.yaml", "check -c other.yaml"),
+            ("-c other.yaml", "-c other.yaml"),
+            ("-c check", "-c check"),
+            ("-c", "-c"),
+            ("--upgrade check", "--upgrade check"),
+        ] {
+            let words = |line: &str| -> Vec<OsString> {
+                std::iter::once("portcullis").chain(line.split(' ')).map(OsString::from).collect()
+            };
+            assert_eq!(behind_the_command(words(line)), words(meant), "{line}");
         }
-        let nested = ["portcullis", "-c", "other.yaml", "token", "issue", "alice"];
-        let matches = definition().try_get_matches_from(nested).unwrap();
-        let (_, token) = matches.subcommand().unwrap();
-        let (_, issue) = token.subcommand().unwrap();
-        let file = issue.get_one::<std::path::PathBuf>("config").unwrap();
-        assert_eq!(file.to_str(), Some("other.yaml"));
+        let of_none = ["portcullis", "-c", "other.yaml", "schema"].map(OsString::from).to_vec();
+        assert!(CommandLine::try_parse_from(behind_the_command(of_none)).is_err());
     }
 }

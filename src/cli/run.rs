@@ -55,7 +55,7 @@ pub(super) struct Arguments {
     file: FileArgument,
     /// Take over the sockets of a running process, which hands them over on SIGQUIT
     #[arg(long)]
-    pub(super) upgrade: bool,
+    upgrade: bool,
 }
 
 /// Serves a file until the process is told to stop.
