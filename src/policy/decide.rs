@@ -45,7 +45,7 @@ pub async fn decide_as(
 }
 
 /// The methods that the request asks an app to act on in place of its own.
-fn overrides<'r>(facts: &RequestFacts<'r>) -> SmallVec<[Cow<'r, str>; 1]> {
+pub(super) fn overrides<'r>(facts: &RequestFacts<'r>) -> SmallVec<[Cow<'r, str>; 1]> {
     let headers = facts.headers.iter().filter(|(name, _)| is_override_header(name.as_str()));
     let in_headers = headers.map(|(_, value)| Cow::Borrowed(value.to_str().unwrap_or_default()));
     let query = facts.query.map(str::as_bytes).unwrap_or_default();

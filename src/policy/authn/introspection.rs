@@ -13,7 +13,7 @@ use arc_swap::ArcSwapOption;
 use serde_json::{Map, Value};
 
 use super::jwt::{
-    ClaimPaths, Grants, LONGEST_TOKEN, Says, date, issuer_of, judge_audience, subject_of,
+    ClaimPaths, Grants, LONGEST_TOKEN, Says, date, is_bound, issuer_of, judge_audience, subject_of,
 };
 use crate::{
     model::{
@@ -246,15 +246,24 @@ fn facts(said: Map<String, Value>, length: usize) -> Result<Introspected, TokenF
     })
 }
 
-/// A token that is bound to a key (RFC 9449), or that buys others, is no bearer token even where it
-/// is active. Some providers say what the token is for, and not how it is presented.
+/// A token that is bound to a key (RFC 8705, RFC 9449), or that buys others, or that says who
+/// somebody is, is no bearer token even where it is active. Providers say what it is for in one
+/// of three members: `token_type` is often `Bearer` for all.
 fn judge_type(said: &Map<String, Value>) -> Result<(), TokenFault> {
-    match said.get("token_type") {
+    judge_label(said, "token_type", &["bearer", "access_token"])?;
+    judge_label(said, "token_use", &["access_token", "access"])?;
+    let usual = ["bearer", "access_token", "access", "jwt", "at+jwt", "application/at+jwt"];
+    judge_label(said, "typ", &usual)?;
+    if is_bound(said.get("cnf")) { Err(TokenFault::Type) } else { Ok(()) }
+}
+
+fn judge_label(said: &Map<String, Value>, name: &str, good: &[&str]) -> Result<(), TokenFault> {
+    match said.get(name) {
         None | Some(Value::Null) => Ok(()),
-        Some(Value::String(kind)) => {
-            let is = |name: &str| kind.eq_ignore_ascii_case(name);
-            if is("bearer") || is("access_token") { Ok(()) } else { Err(TokenFault::Type) }
+        Some(Value::String(kind)) if good.iter().any(|good| kind.eq_ignore_ascii_case(good)) => {
+            Ok(())
         }
+        Some(Value::String(_)) => Err(TokenFault::Type),
         Some(_) => Err(TokenFault::ClaimType),
     }
 }
@@ -347,6 +356,48 @@ mod tests {
         assert!(judged(strict(), clocks).is_ok(), "clocks differ");
         let silent = json!({"active": true, "sub": "1"});
         assert_eq!(judged(strict(), silent).unwrap_err(), TokenFault::Issuer);
+    }
+
+    #[test]
+    fn a_refresh_an_id_and_a_bound_token_are_no_bearer_tokens_though_they_are_active() {
+        let said = |member: &str, value: &Value| {
+            let mut said = json!({"active": true, "sub": "1", "token_type": "Bearer"});
+            said[member] = value.clone();
+            judged(terms(), said).map(|_| ())
+        };
+        for (member, value) in [
+            ("token_use", json!("access_token")),
+            ("token_use", json!("access")),
+            ("typ", json!("Bearer")),
+            ("typ", json!("at+jwt")),
+            ("typ", json!("JWT")),
+            ("typ", json!(null)),
+            ("cnf", json!(null)),
+        ] {
+            assert_eq!(said(member, &value), Ok(()), "{member} {value}");
+        }
+        for (member, value, fault) in [
+            ("token_use", json!("refresh_token"), TokenFault::Type),
+            ("token_use", json!("id"), TokenFault::Type),
+            ("token_use", json!(["access"]), TokenFault::ClaimType),
+            ("typ", json!("Refresh"), TokenFault::Type),
+            ("typ", json!("Offline"), TokenFault::Type),
+            ("typ", json!("ID"), TokenFault::Type),
+            ("typ", json!(1), TokenFault::ClaimType),
+            (
+                "cnf",
+                json!({"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}),
+                TokenFault::Type,
+            ),
+            (
+                "cnf",
+                json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}),
+                TokenFault::Type,
+            ),
+            ("cnf", json!("x"), TokenFault::Type),
+        ] {
+            assert_eq!(said(member, &value), Err(fault), "{member} {value}");
+        }
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub use standing::is_taken_back;
 
 use super::{
     Denial, Policy, RequestFacts, Sources, Trail,
+    decide::overrides,
     forward::cors::is_cross_site,
     rules::{CorsRule, CrossSite, Route},
     trail::Outcome,
@@ -139,9 +140,11 @@ impl<'a> Attempt<'a> {
     /// Whether another site could profit from having made the browser send this request with
     /// credentials that it sends by itself.
     fn could_be_forged(&self) -> bool {
-        use http::Method;
-        let safe = [&Method::GET, &Method::HEAD, &Method::OPTIONS].contains(&self.facts.method);
-        !safe || self.facts.websocket
+        let safe = |name: &str| ["GET", "HEAD", "OPTIONS"].contains(&name);
+        // What an app is asked to do instead counts as if it were the method.
+        let overridden =
+            || overrides(self.facts).iter().any(|name| !safe(&name.trim().to_ascii_uppercase()));
+        !safe(self.facts.method.as_str()) || self.facts.websocket || overridden()
     }
 }
 

@@ -149,6 +149,10 @@ impl IssuerTerms {
             if !self.token_types.contains(&verified.typ) {
                 return Err(TokenFault::Type);
             }
+            // Whoever presents it would have to prove that the key is his, which nobody asks for.
+            if is_bound(claims.find("cnf")) {
+                return Err(TokenFault::Type);
+            }
             if let Some((path, value)) = &self.claims.purpose
                 && claims.find(path).and_then(Value::as_str) != Some(value)
             {
@@ -174,6 +178,11 @@ impl IssuerTerms {
         let subject = subject_of(claims, &self.claims.subject)?;
         Ok(Trusted { verified, subject })
     }
+}
+
+/// Whether `cnf` binds a token to a key (RFC 7800), by whatever it says.
+pub(super) fn is_bound(confirmation: Option<&Value>) -> bool {
+    confirmation.is_some_and(|said| !said.is_null())
 }
 
 /// Whether one of these is meant by the claim at this path; with none of them, whoever is.

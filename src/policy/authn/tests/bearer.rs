@@ -278,6 +278,21 @@ async fn only_the_types_of_the_configuration_are_accepted() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_bound_to_a_key_is_no_bearer_token() {
+    for (cnf, bound) in [
+        (json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}), true),
+        (json!({"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}), true),
+        (json!("a key"), true),
+        (json!(null), false),
+    ] {
+        let mut bench = Bench::usual().bearer(&signed(&changed("cnf", cnf.clone())));
+        let refused = bench.run().await;
+        let told = matches!(refused, Err(Denial::InvalidToken { fault: TokenFault::Type, .. }));
+        assert_eq!((told, refused.is_err()), (bound, bound), "{cnf}");
+    }
+}
+
+#[tokio::test]
 async fn a_claim_that_stands_twice_is_refused_whatever_the_signature_says() {
     let text = claims().to_string();
     let twice = text.replacen('{', r#"{"roles":["admin"],"#, 1);

@@ -56,3 +56,20 @@ async fn what_browsers_send_by_themselves_counts_from_the_own_site_only() {
     bearer.verb = Verb::POST;
     assert!(bearer.who().await.is_some());
 }
+
+#[tokio::test]
+async fn an_override_of_the_method_counts_as_the_method_where_another_site_asks() {
+    let evil = || Bench::usual().basic("alice", "wonderland").with("sec-fetch-site", "cross-site");
+    for query in
+        ["_method=DELETE", "_method=delete", "a=b;%5fmethod=+PUT", "_method=GET&_method=PUT"]
+    {
+        assert_eq!(evil().asking(query).refusal().await, Denial::CrossSite, "{query}");
+    }
+    let by_header = evil().with("x-http-method-override", "DELETE");
+    assert_eq!(by_header.refusal().await, Denial::CrossSite);
+    for query in ["_method=GET", "_method=head", "method=DELETE"] {
+        assert!(evil().asking(query).who().await.is_some(), "{query}");
+    }
+    let own = Bench::usual().basic("alice", "wonderland").with("sec-fetch-site", "same-origin");
+    assert!(own.asking("_method=DELETE").who().await.is_some());
+}
