@@ -31,6 +31,7 @@ mod reply;
 mod request_line;
 pub mod serve;
 mod settle;
+mod spelling;
 mod tls;
 
 use std::{
@@ -264,7 +265,7 @@ impl ProxyHttp for Phases {
         }
         exchange.responded(header);
         onward::from_upstream(header)?;
-        onward::forget_spelling(header)
+        spelling::forget(header)
     }
 
     async fn response_filter(

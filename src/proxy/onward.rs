@@ -1,8 +1,7 @@
 //! What an upstream receives: the received header, changed as the permit's plan says. The built-in
 //! echo answers from the same.
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::{
     Error, ErrorType, Result,
     http::{RequestHeader, ResponseHeader},
@@ -10,7 +9,10 @@ use pingora::{
 };
 use smallvec::SmallVec;
 
-use super::exchange::ReadHead;
+use super::{
+    exchange::ReadHead,
+    spelling::{self, spelled},
+};
 use crate::policy::{
     Permit,
     forward::{
@@ -19,9 +21,6 @@ use crate::policy::{
     },
     upstream::{HostHeader, Target, Upstream},
 };
-
-/// Room for the headers that are put on most answers.
-const ADDED: usize = 16;
 
 /// Takes out of a received header what was said of the connection: the permit's plan was worked out
 /// on it, and nobody after that needs it. What is no complete handshake upgrades nothing, whatever
@@ -44,16 +43,24 @@ pub(super) fn request(
     target: Option<&Target>,
 ) -> Result<()> {
     let plan = permit.plan();
-    for edit in &plan.edits {
-        match edit {
-            HeaderEdit::Append(name, value) => {
-                header.append_header(spelled(name), value.clone())?;
+    if spelling::is_lost(header, &plan.edits) {
+        for edit in &plan.edits {
+            match edit {
+                HeaderEdit::Append(name, value) => {
+                    header.append_header(spelled(name), value.clone())?;
+                }
+                HeaderEdit::Remove(name) => {
+                    header.remove_header(name);
+                }
+                HeaderEdit::Set(name, value) => {
+                    header.insert_header(spelled(name), value.clone())?;
+                }
             }
-            HeaderEdit::Remove(name) => {
-                header.remove_header(name);
-            }
-            HeaderEdit::Set(name, value) => header.insert_header(spelled(name), value.clone())?,
         }
+    } else {
+        spelling::change_request(header, |headers| {
+            plan.edits.iter().for_each(|edit| edit.apply(headers));
+        })?;
     }
     match &plan.target {
         Some(target) => header.set_raw_path(target.as_bytes())?,
@@ -144,49 +151,6 @@ fn judge_framing(header: &mut ResponseHeader) -> Result<()> {
     Ok(())
 }
 
-/// Gives up the record of how names are spelled where nothing is lost by it, because each would be
-/// written the same without: many servers spell theirs so, and a response is then changed at half
-/// the cost.
-pub(super) fn forget_spelling(header: &mut ResponseHeader) -> Result<()> {
-    let usual = header.get_reason_phrase() == header.status.canonical_reason();
-    if !(usual && header.has_case()) {
-        return Ok(());
-    }
-    if header.case_header_iter().all(|(name, _)| is_written_alike(name.as_slice())) {
-        let empty = ResponseHeader::build_no_case(header.status, Some(0))?;
-        let mut parts = response::Parts::from(std::mem::replace(header, empty));
-        // Fails only beyond a number of headers that no answer has, and then they are added all the
-        // same or refused one by one.
-        let _ = parts.headers.try_reserve(ADDED);
-        *header = ResponseHeader::from(parts);
-    }
-    Ok(())
-}
-
-/// Names that the base writes so where no spelling is recorded; all others in lower case.
-const TITLED: [&str; 12] = [
-    "Accept-Ranges",
-    "Age",
-    "Cache-Control",
-    "Connection",
-    "Content-Encoding",
-    "Content-Length",
-    "Content-Type",
-    "Date",
-    "Host",
-    "Server",
-    "Set-Cookie",
-    "Transfer-Encoding",
-];
-
-/// Whether a name would be written so without a record of its spelling.
-fn is_written_alike(name: &[u8]) -> bool {
-    match TITLED.iter().find(|titled| titled.as_bytes().eq_ignore_ascii_case(name)) {
-        Some(titled) => titled.as_bytes() == name,
-        None => !name.iter().any(u8::is_ascii_uppercase),
-    }
-}
-
 /// Has a body end where the connection does, for a client that cannot read chunks (RFC 9112,
 /// section 7).
 pub(super) fn unchunk(session: &mut Session, header: &mut ResponseHeader) {
@@ -200,6 +164,9 @@ pub(super) fn unchunk(session: &mut Session, header: &mut ResponseHeader) {
 pub(super) fn response(header: &mut ResponseHeader, plan: &ResponsePlan) -> Result<()> {
     if header.status.is_informational() && header.status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(());
+    }
+    if !header.has_case() {
+        return spelling::change_response(header, |headers| plan.apply(headers));
     }
     for name in plan.replaced(&header.headers) {
         header.remove_header(&name);
@@ -221,47 +188,6 @@ pub(super) fn response(header: &mut ResponseHeader, plan: &ResponsePlan) -> Resu
     Ok(())
 }
 
-/// A name as it is written to the wire: as the base does where it is given a name alone, but without
-/// copying those for each request that the gateway sets on most.
-pub(super) fn spelled(name: &HeaderName) -> Bytes {
-    let known = match name.as_str() {
-        "accept-ranges" => "Accept-Ranges",
-        "age" => "Age",
-        "cache-control" => "Cache-Control",
-        "connection" => "Connection",
-        "content-encoding" => "Content-Encoding",
-        "content-length" => "Content-Length",
-        "content-type" => "Content-Type",
-        "date" => "Date",
-        "forwarded" => "forwarded",
-        "host" => "Host",
-        "ratelimit" => "ratelimit",
-        "ratelimit-policy" => "ratelimit-policy",
-        "server" => "Server",
-        "set-cookie" => "Set-Cookie",
-        "transfer-encoding" => "Transfer-Encoding",
-        "www-authenticate" => "www-authenticate",
-        "x-auth-method" => "x-auth-method",
-        "x-content-type-options" => "x-content-type-options",
-        "x-forwarded-for" => "x-forwarded-for",
-        "x-forwarded-host" => "x-forwarded-host",
-        "x-forwarded-port" => "x-forwarded-port",
-        "x-forwarded-proto" => "x-forwarded-proto",
-        "x-frame-options" => "x-frame-options",
-        "x-ratelimit-limit" => "x-ratelimit-limit",
-        "x-ratelimit-remaining" => "x-ratelimit-remaining",
-        "x-ratelimit-reset" => "x-ratelimit-reset",
-        "x-real-ip" => "x-real-ip",
-        "x-request-id" => "x-request-id",
-        "x-user-id" => "x-user-id",
-        "x-user-permissions" => "x-user-permissions",
-        "x-user-roles" => "x-user-roles",
-        "x-xss-protection" => "x-xss-protection",
-        other => return Bytes::copy_from_slice(other.as_bytes()),
-    };
-    Bytes::from_static(known.as_bytes())
-}
-
 /// Whether the client waits for leave to send its body (RFC 9110, section 10.1.1).
 pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
     headers
@@ -271,8 +197,6 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use pingora::http::IntoCaseHeaderName as _;
-
     use super::*;
 
     #[test]
@@ -313,65 +237,6 @@ mod tests {
             let mut onward = header(sent, "");
             keep_te(&header(received, te), &mut onward).unwrap();
             assert_eq!(onward.headers.contains_key(header::TE), kept, "{received:?} {te} {sent:?}");
-        }
-    }
-
-    fn wire(header: &ResponseHeader) -> Vec<u8> {
-        let mut wire = Vec::new();
-        header.header_to_h1_wire(&mut wire);
-        wire
-    }
-
-    #[test]
-    fn a_spelling_is_forgotten_only_where_every_name_is_written_the_same_without() {
-        for (names, forgotten) in [
-            (&["Server", "Content-Type", "Content-Length", "x-trace", "Set-Cookie"][..], true),
-            (&["content-type"], false),
-            (&["X-Trace"], false),
-            (&["ETag", "Content-Length"], false),
-        ] {
-            let mut header = ResponseHeader::build(200, None).unwrap();
-            for name in names {
-                header.append_header(Bytes::from_static(name.as_bytes()), "v").unwrap();
-            }
-            let before = wire(&header);
-            forget_spelling(&mut header).unwrap();
-            assert_eq!((wire(&header), header.has_case()), (before, !forgotten), "{names:?}");
-        }
-    }
-
-    #[test]
-    fn an_unusual_phrase_is_kept() {
-        let mut header = ResponseHeader::build(200, None).unwrap();
-        header.set_reason_phrase(Some("Fine")).unwrap();
-        forget_spelling(&mut header).unwrap();
-        assert_eq!(header.get_reason_phrase(), Some("Fine"));
-    }
-
-    #[test]
-    fn names_are_spelled_as_the_base_spells_them() {
-        for name in [
-            header::ACCEPT_RANGES,
-            header::AGE,
-            header::ALLOW,
-            header::CACHE_CONTROL,
-            header::CONNECTION,
-            header::CONTENT_ENCODING,
-            header::CONTENT_LENGTH,
-            header::CONTENT_TYPE,
-            header::DATE,
-            header::FORWARDED,
-            header::HOST,
-            header::LOCATION,
-            header::SERVER,
-            header::SET_COOKIE,
-            header::TRANSFER_ENCODING,
-            header::VARY,
-            header::WWW_AUTHENTICATE,
-            HeaderName::from_static("x-request-id"),
-            HeaderName::from_static("x-tenant"),
-        ] {
-            assert_eq!(spelled(&name), (&name).into_case_header_name().as_slice(), "{name}");
         }
     }
 }

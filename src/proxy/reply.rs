@@ -8,7 +8,7 @@ use pingora::{Result, http::ResponseHeader, protocols::http::HttpTask, proxy::Se
 use super::{
     exchange::{Exchange, is_bodiless},
     framing::Body,
-    onward,
+    onward, spelling,
 };
 use crate::policy::{Denial, decision::Reply, grpc};
 
@@ -44,14 +44,17 @@ pub(super) async fn send(
         clock.leave_unread();
     }
     let status = reply.status.as_u16();
-    let mut header = ResponseHeader::build_no_case(reply.status, Some(reply.headers.len() + 16))?;
-    for (name, value) in &reply.headers {
-        header.append_header(onward::spelled(name), value.clone())?;
-    }
     let trailers_only = exchange.call && reply.body.is_empty();
-    if !matches!(status, 204 | 304) && !trailers_only {
-        header.insert_header(header::CONTENT_LENGTH, reply.body.len())?;
-    }
+    let has_length = !matches!(status, 204 | 304) && !trailers_only;
+    let mut header = ResponseHeader::build_no_case(reply.status, Some(reply.headers.len() + 16))?;
+    spelling::change_response(&mut header, |headers| {
+        for (name, value) in &reply.headers {
+            headers.append(name, value.clone());
+        }
+        if has_length {
+            headers.insert(header::CONTENT_LENGTH, reply.body.len().into());
+        }
+    })?;
     onward::response(&mut header, &exchange.response)?;
     let silent = reply.body.is_empty() || is_bodiless(&session.req_header().method, status);
     if silent && session.as_downstream().is_custom() {
