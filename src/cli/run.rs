@@ -6,7 +6,10 @@ use std::{
     io::{self, IsTerminal as _},
     path::Path,
     process::ExitCode,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -130,15 +133,22 @@ async fn serve_loaded(
     gateway.probe_targets();
     tokio::spawn(upkeep::warn_of_ends(gateway.clone()));
     tokio::spawn(names::follow(gateway.clone()));
+    let forsaken = Arc::new(AtomicBool::new(false));
     let admin = {
-        let gateway = gateway.clone();
+        let (gateway, stop, forsaken) = (gateway.clone(), stop.clone(), forsaken.clone());
         tokio::spawn(async move {
             match (admin, inheritance) {
                 (Some(admin), _) => {
                     // Ends with the process, or when a successor takes its place.
                     let _ = admin::serve::serve(gateway, admin.socket).await;
                 }
-                (None, Some(inheritance)) => upgrade::take_over(gateway, inheritance).await,
+                (None, Some(inheritance)) => {
+                    if !upgrade::take_over(gateway, inheritance).await {
+                        forsaken.store(true, Ordering::Relaxed);
+                        // Fails only if the process ends already.
+                        let _ = stop.send(Word::Replaced).await;
+                    }
+                }
                 (None, None) => {}
             }
         })
@@ -149,6 +159,10 @@ async fn serve_loaded(
     let drained = serve::serve(gateway, sockets, stopped).await?;
     if let Some(records) = records {
         records.write_notes().await;
+    }
+    if forsaken.load(Ordering::Relaxed) {
+        tracing::error!(event = "stopped", clean = drained == Drained::Clean, "it took no process's place");
+        return Ok(ExitCode::FAILURE);
     }
     Ok(match drained {
         Drained::Clean => {

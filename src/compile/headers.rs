@@ -128,7 +128,8 @@ pub(super) fn edits(
     let remove = written.remove.iter().enumerate();
     let remove: Vec<_> =
         remove.map(|(index, header)| name(header, place.item(index), faults)).collect();
-    Some(HeaderTerms { set: set?, add: add?, remove: remove.into_iter().collect::<Option<_>>()? })
+    let remove = remove.into_iter().collect::<Option<_>>()?;
+    Some(HeaderTerms { set: set?, add: add?, remove, read: Vec::new() })
 }
 
 /// Security headers, later words over earlier ones: the built-in ones, `defaults`, the route. The

@@ -14,6 +14,7 @@ pub mod forward;
 pub mod grpc;
 pub mod issuing;
 pub mod limit;
+pub mod lookalike;
 pub mod metadata;
 pub mod password;
 pub mod problem;

@@ -168,4 +168,7 @@ pub struct HeaderTerms {
     pub add: Vec<(HeaderName, Template)>,
     /// Go.
     pub remove: Vec<HeaderName>,
+    /// Of a request: what the route's rules read. It arrives as it was read: other spellings of its
+    /// name do not, and `Connection` cannot take it out.
+    pub read: Vec<HeaderName>,
 }

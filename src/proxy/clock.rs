@@ -5,13 +5,20 @@
 //! earlier one run on, so that a busy connection never touches the timer wheel.
 
 use std::{
-    task::Waker,
+    future::Future,
+    pin::pin,
+    sync::OnceLock,
+    task::{Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 
-use super::frames::Frames;
+use super::{frames::Frames, guarded::Alarm};
+
+/// How long after its cut a stream may go on that does not notice, because it waits for the upstream to
+/// take bytes.
+const LAST_RESORT: Duration = Duration::from_millis(500);
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +61,11 @@ pub(super) struct Dawdling {
 
 /// The clock of a connection.
 #[derive(Debug)]
-pub(super) struct Clock(Mutex<State>);
+pub(super) struct Clock {
+    state: Mutex<State>,
+    /// When the stream that the connection carried was cut; nothing comes after it.
+    cut: OnceLock<Instant>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -94,7 +105,7 @@ struct Streaming {
 impl Clock {
     /// For a connection on which nothing has been received.
     pub fn new(idle: Duration, header: Duration) -> Self {
-        Self(Mutex::new(State {
+        let state = Mutex::new(State {
             phase: Phase::Idle,
             limit: idle,
             header_limit: header,
@@ -106,12 +117,13 @@ impl Clock {
             unread: false,
             whole: false,
             stream: None,
-        }))
+        });
+        Self { state, cut: OnceLock::new() }
     }
 
     /// Waits for the next request.
     pub fn rest(&self, idle: Duration, header: Duration) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.unread = false;
         state.whole = false;
         state.stream = None;
@@ -122,34 +134,34 @@ impl Clock {
 
     /// Waits for something else from now on.
     pub fn enter(&self, phase: Phase, limit: Duration) {
-        self.0.lock().enter(phase, limit);
+        self.state.lock().enter(phase, limit);
     }
 
     /// The other side of the gateway gave a sign of life.
     pub fn touch(&self) {
-        self.0.lock().since = None;
+        self.state.lock().since = None;
     }
 
     /// The request is there to its end; or its connection is no longer one of requests.
     pub fn whole(&self, whole: bool) {
-        self.0.lock().whole = whole;
+        self.state.lock().whole = whole;
     }
 
     /// Whether what the client sends now is put aside: it is of its next request, or what it is for
     /// is not known yet.
     pub(super) fn puts_aside(&self) -> bool {
-        let state = self.0.lock();
+        let state = self.state.lock();
         state.whole || state.phase == Phase::Place
     }
 
     /// Whether a client that sends no more has gone away, even if something of it was put aside.
     pub(super) fn ends_with_client(&self) -> bool {
-        self.0.lock().phase == Phase::Place
+        self.state.lock().phase == Phase::Place
     }
 
     /// How long the client has let the gateway wait for a body that is not there to its end.
     pub fn dawdling(&self, now: Instant) -> Dawdling {
-        let state = self.0.lock();
+        let state = self.state.lock();
         if state.whole || state.phase != Phase::Body {
             return Dawdling::default();
         }
@@ -161,17 +173,18 @@ impl Clock {
     /// A stream begins, which may be cut; a WebSocket, or one of events.
     pub fn stream(&self, websocket: bool) {
         let frames = websocket.then(Frames::new);
-        self.0.lock().stream = Some(Streaming { frames, ..Streaming::default() });
+        self.state.lock().stream = Some(Streaming { frames, ..Streaming::default() });
     }
 
     /// Cuts the stream that the connection carries, wherever it waits.
     pub fn cut(&self, why: Overdue) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let Some(stream) = &mut state.stream else { return };
         stream.cut = Some(why);
         let waiting = stream.waiting.take();
         state.overdue = Some(why);
         drop(state);
+        self.cut.get_or_init(Instant::now);
         if let Some(waiting) = waiting {
             waiting.wake();
         }
@@ -179,29 +192,29 @@ impl Clock {
 
     /// Whether the stream was cut where the client can be told, which it then is, once.
     pub(super) fn takes_leave(&self) -> bool {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let stream = state.stream.as_mut().filter(|stream| stream.cut.is_some());
         stream.and_then(|stream| stream.frames.take()).is_some_and(|frames| frames.is_between())
     }
 
     /// The connection ends although the client is still sending.
     pub fn leave_unread(&self) {
-        self.0.lock().unread = true;
+        self.state.lock().unread = true;
     }
 
     /// Whether the client is still sending what nobody reads.
     pub(super) fn is_unread(&self) -> bool {
-        self.0.lock().unread
+        self.state.lock().unread
     }
 
     /// What took too long, if something did.
     pub fn overdue(&self) -> Option<Overdue> {
-        self.0.lock().overdue
+        self.state.lock().overdue
     }
 
     /// Bytes came from the client; in which phase.
     pub(super) fn received(&self, now: impl FnOnce() -> Instant) -> Phase {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let phase = state.phase;
         match phase {
             Phase::Idle => {
@@ -221,7 +234,7 @@ impl Clock {
 
     /// Bytes went to the client, or are about to.
     pub(super) fn sent(&self, bytes: &[u8]) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if let Some(frames) = state.stream.as_mut().and_then(|stream| stream.frames.as_mut()) {
             frames.pass(bytes);
         }
@@ -236,7 +249,7 @@ impl Clock {
     /// # Errors
     /// It has lasted too long.
     pub(super) fn waiting(&self, now: Instant, waker: &Waker) -> Result<Instant, Overdue> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.wake_if_cut(waker)?;
         let until = *state.since.get_or_insert(now) + state.limit;
         let whose = match state.phase {
@@ -246,12 +259,36 @@ impl Clock {
         state.judge(now, until, whose)
     }
 
-    /// Something else judges how long the client may take no bytes: whether the stream goes on.
+    /// Serves a request to its end. One whose stream was cut notices where it reads or writes next; if
+    /// it does neither, it is given up.
+    pub async fn to_the_end<T>(&self, serving: impl Future<Output = Option<T>>) -> Option<T> {
+        let (mut serving, mut alarm) = (pin!(serving), Alarm::default());
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(output) = serving.as_mut().poll(context) {
+                return Poll::Ready(output);
+            }
+            let Some(cut) = self.cut.get() else { return Poll::Pending };
+            ready!(alarm.poll(context, *cut + LAST_RESORT));
+            tracing::info!(
+                event = "stream_given_up",
+                "a stream that was cut waited for its upstream to take bytes"
+            );
+            Poll::Ready(None)
+        })
+        .await
+    }
+
+    /// What is sent from here on is the end of the stream that was cut.
+    pub fn last_words(&self) {
+        self.state.lock().stream = None;
+    }
+
+    /// Whether the stream goes on, whatever it does next.
     ///
     /// # Errors
     /// It was cut.
     pub(super) fn goes_on(&self, waker: &Waker) -> Result<(), Overdue> {
-        self.0.lock().wake_if_cut(waker)
+        self.state.lock().wake_if_cut(waker)
     }
 
     /// The client takes no bytes: until when that may last.
@@ -259,7 +296,7 @@ impl Clock {
     /// # Errors
     /// It has lasted too long.
     pub(super) fn blocked(&self, now: Instant, waker: &Waker) -> Result<Instant, Overdue> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.wake_if_cut(waker)?;
         let until = *state.blocked_since.get_or_insert(now) + state.write_limit;
         state.judge(now, until, Overdue::Client)
@@ -403,5 +440,17 @@ mod tests {
         assert!(woken.0.load(std::sync::atomic::Ordering::Relaxed));
         assert_eq!(clock.waiting(start, Waker::noop()), Err(Overdue::Revoked));
         assert_eq!(clock.overdue(), Some(Overdue::Revoked));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_notice_that_it_was_cut_is_given_up() {
+        let clock = Clock::new(IDLE, HEADER);
+        clock.stream(false);
+        let cut = async {
+            clock.cut(Overdue::Revoked);
+            std::future::pending::<Option<()>>().await
+        };
+        assert_eq!(clock.to_the_end(cut).await, None);
+        assert_eq!(clock.to_the_end(async { Some(1) }).await, Some(1), "what ends is not given up");
     }
 }

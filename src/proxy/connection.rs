@@ -39,7 +39,8 @@ pub(super) async fn serve(
         }
         session.set_read_timeout(None);
         session.set_pipelining_enabled(true);
-        let Some(reused) = proxy.process_new_http(session, &stop).await else { return };
+        let serving = proxy.process_new_http(session, &stop);
+        let Some(reused) = clock.to_the_end(serving).await else { return };
         (stream, settings) = reused.consume();
         let snapshot = gateway.snapshot();
         clock.rest(snapshot.limits().idle_timeout, snapshot.limits().header_timeout);

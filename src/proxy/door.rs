@@ -228,6 +228,8 @@ fn peer(stream: &Stream) -> Option<SocketAddr> {
 pub(super) struct Place {
     /// As the socket was made.
     begun: Listen,
+    /// How many before it are like it: port 0 may stand there more than once.
+    before: usize,
     last: ArcSwap<Last>,
 }
 
@@ -240,9 +242,12 @@ struct Last {
 }
 
 impl Place {
-    pub fn new(begun: Listen) -> Self {
+    /// That at this place of those that were begun with.
+    pub fn new(all: &[Listen], index: usize) -> Option<Self> {
+        let begun = all.get(index)?.clone();
+        let before = all.iter().take(index).filter(|other| other.is_like(&begun)).count();
         let listen = Arc::new(begun.clone());
-        Self { last: ArcSwap::from_pointee(Last { generation: 0, listen }), begun }
+        Some(Self { last: ArcSwap::from_pointee(Last { generation: 0, listen }), before, begun })
     }
 
     /// Its terms now: those of the live configuration. Where it has no such listener any more, which
@@ -254,7 +259,8 @@ impl Place {
         if last.generation >= generation {
             return last.listen.clone();
         }
-        let now = live.serving().listen.iter().find(|now| now.is_like(&self.begun));
+        let mut alike = live.serving().listen.iter().filter(|now| now.is_like(&self.begun));
+        let now = alike.nth(self.before);
         let listen = now.map_or_else(|| last.listen.clone(), |now| Arc::new(now.clone()));
         drop(last);
         let next = Arc::new(Last { generation, listen });

@@ -36,7 +36,7 @@ pub(crate) enum Body {
 /// Reads a request head, from its request line to the empty line.
 ///
 /// # Errors
-/// 400 for whatever can be read in two ways, 405 for `TRACE`, 414 and 431 for what is too large.
+/// 400 for whatever can be read in two ways, 414 and 431 for what is too large.
 pub(crate) fn read<'r>(raw: &'r [u8], limits: &RequestLimits) -> Result<Head<'r>, Denial> {
     let mut lines = Lines(raw);
     let mut first = lines.next()?;

@@ -178,6 +178,14 @@ impl Guarded {
         }
     }
 
+    /// Nothing goes over a stream that was cut, however busy it is; who waits is woken when it is.
+    fn goes_on(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        self.line.clock.goes_on(context.waker()).map_err(|_| {
+            self.take_leave(context);
+            io::ErrorKind::TimedOut.into()
+        })
+    }
+
     /// Nothing moves: sleeps until that is too long. `moved` is asked again when the alarm goes
     /// off, since the clock may have moved on.
     fn sleep<T>(
@@ -220,6 +228,7 @@ impl AsyncRead for Guarded {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.goes_on(context)?;
         let before = buffer.filled().len();
         let read = if this.line.clock.puts_aside() {
             this.look_ahead(context)
@@ -258,6 +267,7 @@ impl AsyncWrite for Guarded {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.goes_on(context)?;
         match this.put(context, bytes) {
             Poll::Pending => this.sleep(context, Clock::blocked),
             Poll::Ready(outcome) => {
@@ -270,6 +280,7 @@ impl AsyncWrite for Guarded {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.goes_on(context)?;
         match this.send(context) {
             Poll::Pending => this.sleep(context, Clock::blocked),
             Poll::Ready(outcome) => {
@@ -403,5 +414,18 @@ mod tests {
         let error = stream.flush().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(clock.overdue(), Some(Overdue::Client));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_was_cut_ends_however_busy_it_is() {
+        let (mut client, mut stream, clock) = guarded(60_000, 60_000);
+        clock.enter(Phase::Relay, Duration::from_secs(60));
+        clock.stream(false);
+        client.write_all(b"some bytes").await.unwrap();
+        assert!(stream.read_u8().await.is_ok());
+        clock.cut(Overdue::Revoked);
+        assert_eq!(stream.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(stream.write(b"x").await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(stream.flush().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

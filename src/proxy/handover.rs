@@ -45,6 +45,9 @@ const LONGEST: u64 = 64 << 10;
 /// The successor's word that it serves.
 const SERVING: &[u8] = b"serving\n";
 
+/// The answer that it may go on alone. Without it the old process serves on, and the successor must not.
+const GO: &[u8] = b"go\n";
+
 /// Why sockets were not handed over.
 #[derive(Debug, thiserror::Error)]
 pub enum HandoverFault {
@@ -193,12 +196,14 @@ impl Inheritance {
         Some(Bound { address: socket.local_addr().ok()?, socket })
     }
 
-    /// Tells the process that left it that it is no longer needed.
+    /// Tells the process that left it that it is no longer needed, and waits for its leave.
     ///
     /// # Errors
-    /// It is gone.
-    pub fn serving(mut self) -> io::Result<()> {
-        self.stream.write_all(SERVING)
+    /// It serves on, or is gone: it gave the handover up.
+    pub fn serving(mut self) -> Result<(), HandoverFault> {
+        let unheard = because("the old process gave the handover up");
+        self.stream.write_all(SERVING).map_err(&unheard)?;
+        hear(&self.stream, GO).map_err(&unheard)
     }
 }
 
@@ -222,12 +227,16 @@ pub fn hand_over(path: &Path, sockets: &[(SocketAddr, TcpListener)]) -> Result<(
     let mut text = serde_json::to_vec(&message).map_err(|_| HandoverFault::Unintelligible)?;
     text.push(b'\n');
     send(&stream, &text, sockets).map_err(&cannot)?;
-    let mut word = Vec::new();
-    (&stream)
-        .take(SERVING.len() as u64)
-        .read_to_end(&mut word)
-        .map_err(because("the successor did not come to serve"))?;
-    if word == SERVING { Ok(()) } else { Err(HandoverFault::Unintelligible) }
+    let unserved = because("the successor did not come to serve");
+    hear(&stream, SERVING).map_err(&unserved)?;
+    (&stream).write_all(GO).map_err(&unserved)
+}
+
+/// Waits for this word of the other process.
+fn hear(stream: &UnixStream, word: &[u8]) -> io::Result<()> {
+    let mut heard = Vec::new();
+    stream.take(word.len() as u64).read_to_end(&mut heard)?;
+    if heard == word { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 fn send(
@@ -338,9 +347,29 @@ mod tests {
             move || hand_over(&path, &[copy])
         });
         drop(successor.receive().unwrap());
-        assert!(matches!(old.join().unwrap(), Err(HandoverFault::Unintelligible)));
+        assert!(matches!(old.join().unwrap(), Err(HandoverFault::Io { .. })));
         TcpStream::connect(kept.0).unwrap();
         kept.1.accept().unwrap();
+    }
+
+    #[test]
+    fn a_successor_that_the_old_process_waited_for_in_vain_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/own.sock");
+        let successor = Successor::wait_at(&path).unwrap();
+        let old = thread::spawn({
+            let path = path.clone();
+            move || {
+                let stream = UnixStream::connect(path).unwrap();
+                let sockets = [socket()];
+                let message = Message { listeners: vec![sockets[0].0] };
+                let text = serde_json::to_string(&message).unwrap() + "\n";
+                send(&stream, text.as_bytes(), &sockets).unwrap();
+            }
+        });
+        let inheritance = successor.receive().unwrap();
+        old.join().unwrap();
+        assert!(matches!(inheritance.serving(), Err(HandoverFault::Io { .. })));
     }
 
     #[test]

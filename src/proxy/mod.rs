@@ -181,6 +181,7 @@ impl ProxyHttp for Phases {
         let (address, rest) = (exchange.next_address(session), exchange.rest());
         let new = exchange.cause().needs_new_connection();
         let websocket = exchange.head.as_ref().is_some_and(|head| head.websocket);
+        let clock = exchange.clock.clone().filter(|_| websocket);
         let Some(admitted) = exchange.on_its_way() else {
             return Err(Error::explain(ErrorType::InternalError, "no permit"));
         };
@@ -188,7 +189,8 @@ impl ProxyHttp for Phases {
         let found = found.map(|((one, target), address)| {
             peer::at(address, target, &one.timeouts, &one.upstream, &self.prepared, rest)
         });
-        let found = found.map(|peer| if websocket { peer::for_websocket(peer) } else { peer });
+        let found =
+            found.map(|peer| if websocket { peer::for_websocket(peer, clock) } else { peer });
         let found = found.map(|peer| if new { peer::for_new_connection(peer) } else { peer });
         let Some(peer) = found else {
             admitted.failed = Some(Denial::NoUpstream);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use pingora::{protocols::l4::stream::Stream, server::ShutdownWatch};
-use tokio::io::AsyncReadExt as _;
+use tokio::{io::AsyncReadExt as _, time::Instant};
 
 /// What no request of HTTP/1 begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -31,15 +31,19 @@ pub(super) async fn protocol(
 ) -> Option<Protocol> {
     let mut bytes = [0; LOOKED_AT];
     let mut length = 0;
+    let mut until = Instant::now() + idle;
     loop {
         let room = bytes.get_mut(length..).unwrap_or_default();
-        let limit = if length == 0 { idle } else { header };
         let read = tokio::select! {
             biased;
             read = stream.read(room) => read.ok()?,
             () = stopped(stop) => return None,
-            () = tokio::time::sleep(limit) => return None,
+            () = tokio::time::sleep_until(until) => return None,
         };
+        if length == 0 {
+            // From its first byte on it has the time of a header in all, however it drips.
+            until = Instant::now() + header;
+        }
         length += read;
         let said = bytes.get(..length).unwrap_or_default();
         let protocol = match judge(said) {

@@ -10,6 +10,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -28,12 +29,14 @@ use tokio::{
     net::TcpStream,
 };
 
+use super::clock::Clock;
+
 /// Turns that a read waits after a write: a turn may end early, but not so many in a row.
 const TURNS: u8 = 4;
 
 /// Connects to such upstreams.
 #[derive(Debug)]
-pub(super) struct Patience;
+pub(super) struct Patience(pub Option<Arc<Clock>>);
 
 #[async_trait]
 impl L4Connect for Patience {
@@ -52,7 +55,7 @@ impl L4Connect for Patience {
             };
             Error::because(kind, "connecting for a WebSocket", error)
         })?;
-        let socket: Box<dyn VirtualSocket> = Box::new(Patient::new(stream));
+        let socket: Box<dyn VirtualSocket> = Box::new(Patient::new(stream, self.0.clone()));
         Ok(VirtualSocketStream::new(socket).into())
     }
 }
@@ -63,11 +66,18 @@ struct Patient<S> {
     stream: S,
     /// Turns that the next reads still wait.
     turns: u8,
+    /// The client's. A stream that was cut ends here too, where the upstream takes no more of it.
+    clock: Option<Arc<Clock>>,
 }
 
 impl<S> Patient<S> {
-    const fn new(stream: S) -> Self {
-        Self { stream, turns: TURNS }
+    const fn new(stream: S, clock: Option<Arc<Clock>>) -> Self {
+        Self { stream, turns: TURNS, clock }
+    }
+
+    fn goes_on(&self, context: &Context<'_>) -> io::Result<()> {
+        let cut = self.clock.as_ref().and_then(|clock| clock.goes_on(context.waker()).err());
+        cut.map_or(Ok(()), |_| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -104,11 +114,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.goes_on(context)?;
         this.turns = TURNS;
         Pin::new(&mut this.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.goes_on(context)?;
         Pin::new(&mut self.get_mut().stream).poll_flush(context)
     }
 
@@ -126,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_written_is_dealt_with_before_the_answer_is_read() {
         let (near, mut far) = tokio::io::duplex(64);
-        let mut near = Patient::new(near);
+        let mut near = Patient::new(near, None);
         near.write_all(b"hello").await.unwrap();
         far.write_all(b"answer").await.unwrap();
         let (say, mut said) = tokio::sync::mpsc::channel(1);

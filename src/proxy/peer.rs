@@ -17,7 +17,7 @@ use pingora::{
     utils::tls::{CertKey, WrappedX509, parse_x509},
 };
 
-use super::patient::Patience;
+use super::{clock::Clock, patient::Patience};
 use crate::policy::upstream::{Protocol, Target, Timeouts, Upstream, UpstreamTls};
 
 /// How long an upstream's connection is kept without a request: shorter than the five seconds
@@ -134,9 +134,10 @@ fn speak_http2(options: &mut PeerOptions) {
     options.idle_timeout = Some(KEPT_HTTP2);
 }
 
-/// The same for the handshake of a WebSocket: a connection of its own, made with patience.
-pub(super) fn for_websocket(mut peer: HttpPeer) -> HttpPeer {
-    peer.options.custom_l4 = Some(Arc::new(Patience));
+/// The same for the handshake of a WebSocket: a connection of its own, made with patience, which ends
+/// when the client's clock says so.
+pub(super) fn for_websocket(mut peer: HttpPeer, clock: Option<Arc<Clock>>) -> HttpPeer {
+    peer.options.custom_l4 = Some(Arc::new(Patience(clock)));
     // None that is kept for other requests is taken.
     peer.group_key = !peer.group_key;
     peer

@@ -100,6 +100,9 @@ pub(super) async fn tell(
 /// Ends a call of gRPC whose credential is worth nothing any more. Fails only if the client is gone, and
 /// then nobody is left to be told.
 pub(super) async fn end_call(session: &mut Session, exchange: &mut Exchange) {
+    if let Some(clock) = &exchange.clock {
+        clock.last_words();
+    }
     if session.response_written().is_none() {
         let _ = send(session, exchange, &grpc::ended(), Connection::Keep).await;
         return;

@@ -62,9 +62,10 @@ pub async fn serve(
     let (alive, mut gone) = mpsc::channel::<()>(1);
     let (listen, http2) = (gateway.begun_with().listen.clone(), gateway.begun_with().http2);
     let crowd = Arc::new(Crowd::default());
-    for (bound, begun) in sockets.into_iter().zip(listen) {
+    for (index, bound) in sockets.into_iter().enumerate() {
+        let Some(place) = Place::new(&listen, index) else { break };
         let door = Door {
-            place: Arc::new(Place::new(begun)),
+            place: Arc::new(place),
             http2,
             listener: tokio::net::TcpListener::from_std(bound.socket)?.into(),
             counts: Counts::new(gateway.metrics(), &bound.address.to_string()),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::harness::{Authority, Gateway, Guest, Recorder};
+use crate::harness::{Authority, Gateway, Guest, Raw, Recorder};
 
 const YAML: &str = "
 version: 1
@@ -37,6 +37,24 @@ fn start(authority: &Authority, upstream: &Recorder, redirect: &str) -> (Gateway
 
 fn request(method: &str, host: &str, path: &str, more: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n{more}\r\n")
+}
+
+#[test]
+fn listeners_that_are_written_alike_have_terms_of_their_own() {
+    let upstream = Recorder::start();
+    let listen = "    - { address: '127.0.0.1:0' }\n    - { address: '127.0.0.1:0', redirect_https: 8443 }\n";
+    let (before, rest) = YAML.split_once("    - { address").unwrap();
+    let (_, after) = rest.split_once("  trusted_proxies").unwrap();
+    let yaml = format!("{before}{listen}  trusted_proxies{after}");
+    let gateway = Gateway::with_whole(&yaml).put("APP", &upstream.url()).start();
+    let first = gateway.address().to_string();
+    let second = gateway.wait_for_log("the second listener", |line| {
+        line["listener"] == "proxy" && line["address"] != first.as_str()
+    });
+    let second = second["address"].as_str().unwrap().parse().unwrap();
+    let asked = request("GET", "api.example.com", "/open/a", "");
+    assert_eq!(gateway.raw().send(&asked).answer().status, 200);
+    assert_eq!(Raw::connect(second).send(&asked).answer().status, 308);
 }
 
 #[test]

@@ -61,14 +61,16 @@ pub(super) fn sockets(
 }
 
 /// Tells the old process that it may go once this one is ready, and then takes its admin listener's
-/// place.
-pub(super) async fn take_over(gateway: Arc<Gateway>, inheritance: Inheritance) {
+/// place. Where the old one gave the handover up it serves on, and this one ends: false.
+pub(super) async fn take_over(gateway: Arc<Gateway>, inheritance: Inheritance) -> bool {
     let until = Instant::now() + READYING;
     while gateway.phase() == Phase::Starting && Instant::now() < until {
         tokio::time::sleep(AGAIN).await;
     }
-    if let Err(error) = inheritance.serving() {
-        tracing::warn!(event = "upgrade_unheard", %error, "the old process is gone already");
+    let told = tokio::task::spawn_blocking(move || inheritance.serving()).await;
+    if let Ok(Err(error)) = told {
+        tracing::error!(event = "upgrade_failed", %error, "this process ends");
+        return false;
     }
     let address = gateway.begun_with().admin.listen;
     let begun = Instant::now();
@@ -89,6 +91,7 @@ pub(super) async fn take_over(gateway: Arc<Gateway>, inheritance: Inheritance) {
     if let Err(error) = admin::serve::serve(gateway, bound.socket).await {
         tracing::error!(event = "admin_unbound", %error, "the admin listener cannot be served");
     }
+    true
 }
 
 /// What a process has to leave.

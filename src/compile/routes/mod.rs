@@ -36,6 +36,7 @@ use crate::{
     },
     model::RouteName,
     policy::{
+        authz::Condition,
         limit::{Limit, Scope},
         metadata::MetadataTerms,
         route::{Difference, Entry, HostPattern, MethodSet, PathPattern, RouteTable},
@@ -199,7 +200,7 @@ impl<'a> Ground<'a> {
         let deny = ground.blocks(written.deny.as_ref(), at.key("deny"), faults);
         let limits = self.limits(&name, written, access.as_ref(), at, faults);
         let ground = action::Ground { input: self.input, patterns: &patterns, params: &params, at };
-        let leads = ground.action(written, upstreams, faults);
+        let mut leads = ground.action(written, upstreams, faults);
         let response = at.key("response").key("headers");
         let response = headers::edits(&written.response.headers, &params, response, faults);
         let security_headers = self.security_headers(written, at, faults);
@@ -219,6 +220,13 @@ impl<'a> Ground<'a> {
             distinguishes: distinguishes.unwrap_or_else(|| Difference::ALL.into_iter().collect()),
             guarded: Vec::new(),
         };
+        if let Some(action::Leads { action: Action::Forward(forwarding), .. }) = &mut leads {
+            let blocks = [&allow, &deny].into_iter().flatten().flatten();
+            let conditions = blocks.filter_map(|block| block.when.as_ref());
+            let mut read: Vec<_> = conditions.flat_map(Condition::headers).collect();
+            read.extend(limits.iter().flat_map(|limit| limit.headers().cloned()));
+            forwarding.headers.read = read;
+        }
         let (early, late) = limits.into_iter().partition(|limit| !limit.needs_principal());
         let route = || {
             Some(Route {

@@ -72,6 +72,11 @@ impl Known {
         self.due.is_none_or(|due| due <= now)
     }
 
+    /// When its time is over; absent is now.
+    pub const fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
     /// Whether anything was heard of it when it was last asked for.
     pub fn is_heard(&self) -> bool {
         !(self.v4.unheard && self.v6.unheard)

@@ -54,9 +54,14 @@ impl Names {
         }
         let unheard: Vec<String> =
             wanted.into_iter().filter(|name| !known.contains_key(name)).collect();
-        for (name, answers) in resolver::look_up_now(servers, unheard) {
+        let heard = resolver::look_up_now(servers, unheard.clone());
+        let mut heard: HashMap<String, Answers> = heard.into_iter().collect();
+        for name in unheard {
             let mut one = Known::default();
-            one.learn(answers, Instant::now());
+            // What nothing was heard of yet is asked for at once.
+            if let Some(answers) = heard.remove(&name) {
+                one.learn(answers, Instant::now());
+            }
             if one.addresses().next().is_none() {
                 tracing::warn!(event = "name_unknown", name, "no address is known of a name");
             }
@@ -92,11 +97,12 @@ impl Names {
         all.get(place).copied()
     }
 
-    /// The names whose time is over.
+    /// The names whose time is over, those first that were asked for longest ago.
     fn due(&self, now: Instant) -> Vec<String> {
         let known = self.known.lock();
-        let over = known.iter().filter(|(_, one)| one.is_due(now));
-        over.map(|(name, _)| name.clone()).collect()
+        let mut over: Vec<_> = known.iter().filter(|(_, one)| one.is_due(now)).collect();
+        over.sort_by_key(|(_, one)| one.due());
+        over.into_iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// Learns what was heard of names.
@@ -142,19 +148,20 @@ pub async fn follow(gateway: Arc<Gateway>) {
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut resolver = Resolver::default();
     loop {
-        turns.tick().await;
-        let snapshot = gateway.snapshot();
-        let due = snapshot.names().due(Instant::now());
-        if due.is_empty() {
-            continue;
+        tokio::select! {
+            _ = turns.tick() => {
+                let snapshot = gateway.snapshot();
+                let due = snapshot.names().due(Instant::now());
+                resolver.ask(&snapshot.serving().resolver, &due);
+            }
+            heard = resolver.heard() => {
+                // Whatever is live by now learns of it.
+                let snapshot = gateway.snapshot();
+                let mut own = gateway.listeners().to_vec();
+                own.push(snapshot.serving().admin.listen);
+                snapshot.names().learn([heard], snapshot.policy(), &own, Instant::now());
+            }
         }
-        let heard = resolver.look_up(&snapshot.serving().resolver, due).await;
-        drop(snapshot);
-        // Whatever is live by now learns of it.
-        let snapshot = gateway.snapshot();
-        let mut own = gateway.listeners().to_vec();
-        own.push(snapshot.serving().admin.listen);
-        snapshot.names().learn(heard, snapshot.policy(), &own, Instant::now());
     }
 }
 

@@ -2,6 +2,7 @@
 //! those of the system, whose list of hosts and search domains count then as well.
 
 use std::{
+    collections::HashSet,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -21,50 +22,66 @@ use tokio::{
 use super::{Answer, Answers};
 use crate::model::canonical;
 
-/// How long names are waited for that are asked for together.
+/// How long a name is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long one server is waited for before another is asked, or the same again.
 const WAIT: Duration = Duration::from_secs(2);
 
 /// Names that are asked for at a time.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
 
-/// Asks the servers that are to be asked.
+/// Asks the servers that are to be asked, for many names at a time: one that nobody answers for keeps
+/// no other from being asked for.
 #[derive(Default)]
 pub(super) struct Resolver {
     servers: Vec<SocketAddr>,
     made: Option<Arc<TokioResolver>>,
+    asked: JoinSet<(String, Answers)>,
+    under_way: HashSet<String>,
 }
 
 impl Resolver {
-    /// Asks for names; nobody answered for those that there was no time for.
-    pub async fn look_up(
-        &mut self,
-        servers: &[SocketAddr],
-        names: Vec<String>,
-    ) -> Vec<(String, Answers)> {
-        let Some(resolver) = self.made_for(servers) else {
-            return names.into_iter().map(|name| (name, Answers::unheard())).collect();
-        };
-        let deadline = Instant::now() + PATIENCE;
-        let mut heard = Vec::with_capacity(names.len());
-        for names in names.chunks(AT_ONCE) {
-            let mut asked = JoinSet::new();
-            for name in names {
-                let (resolver, name) = (resolver.clone(), name.clone());
-                asked.spawn(async move {
-                    let answers = time::timeout_at(deadline, ask(&resolver, &name)).await;
-                    (name, answers.unwrap_or_else(|_| Answers::unheard()))
-                });
+    /// Asks for those of these names that it does not wait for already, as far as there is room.
+    pub fn ask(&mut self, servers: &[SocketAddr], names: &[String]) {
+        for name in names {
+            if self.under_way.len() >= AT_ONCE {
+                return;
             }
-            heard.extend(asked.join_all().await);
+            if !self.under_way.insert(name.clone()) {
+                continue;
+            }
+            let (resolver, name) = (self.made_for(servers), name.clone());
+            self.asked.spawn(async move {
+                let answers = match resolver {
+                    Some(resolver) => time::timeout(PATIENCE, ask(&resolver, &name)).await.ok(),
+                    None => None,
+                };
+                (name, answers.unwrap_or_else(Answers::unheard))
+            });
         }
-        if servers.is_empty() && heard.iter().all(|(_, one)| *one == Answers::unheard()) {
-            // The system may have others by now.
-            self.made = None;
+    }
+
+    /// What is heard of the next name, nothing if its time is over; waits for as long as none is asked
+    /// for.
+    pub async fn heard(&mut self) -> (String, Answers) {
+        loop {
+            match self.asked.join_next().await {
+                Some(Ok((name, answers))) => {
+                    self.under_way.remove(&name);
+                    if self.servers.is_empty() && answers == Answers::unheard() {
+                        // The system may have others by now.
+                        self.made = None;
+                    }
+                    return (name, answers);
+                }
+                Some(Err(_)) => {}
+                None => {
+                    self.under_way.clear();
+                    std::future::pending::<()>().await;
+                }
+            }
         }
-        heard
     }
 
     fn made_for(&mut self, servers: &[SocketAddr]) -> Option<Arc<TokioResolver>> {
@@ -82,16 +99,25 @@ impl Resolver {
     }
 }
 
-/// Asks for names and waits, on a thread that does not serve.
+/// Asks for names and waits, on a thread that does not serve. Of those that there was no time for
+/// nothing is said.
 pub(super) fn look_up_now(servers: &[SocketAddr], names: Vec<String>) -> Vec<(String, Answers)> {
     if names.is_empty() {
         return Vec::new();
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(Resolver::default().look_up(servers, names)),
-        Err(_) => names.into_iter().map(|name| (name, Answers::unheard())).collect(),
-    }
+    let Ok(runtime) = runtime else { return Vec::new() };
+    runtime.block_on(async {
+        let deadline = Instant::now() + PATIENCE;
+        let (mut resolver, mut left, mut heard) = (Resolver::default(), names, Vec::new());
+        while !left.is_empty() {
+            resolver.ask(servers, &left);
+            let Ok(one) = time::timeout_at(deadline, resolver.heard()).await else { break };
+            left.retain(|name| *name != one.0);
+            heard.push(one);
+        }
+        heard
+    })
 }
 
 fn make(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {

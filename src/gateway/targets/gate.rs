@@ -17,6 +17,8 @@ pub(super) struct Gate(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     under_way: u32,
+    /// So many may be, as was last heard.
+    concurrent: u32,
     /// First come, first served. Who has given up is still in it until it is full.
     waiting: VecDeque<oneshot::Sender<Place>>,
 }
@@ -45,6 +47,9 @@ impl Gate {
 
     fn ask(self: &Arc<Self>, bounds: &Bounds) -> Entry {
         let mut state = self.0.lock();
+        state.concurrent = bounds.concurrent;
+        // A bound that was raised is for those who wait first of all.
+        self.admit(&mut state);
         if state.under_way < bounds.concurrent {
             state.under_way = state.under_way.saturating_add(1);
             return Entry::Free(Place(Some(Arc::clone(self))));
@@ -61,24 +66,23 @@ impl Gate {
         Entry::Wait(turn)
     }
 
-    /// Hands a place that was left to whoever waits for one.
-    fn leave(self: Arc<Self>) {
-        loop {
-            let next = {
-                let mut state = self.0.lock();
-                let next = state.waiting.pop_front();
-                if next.is_none() {
-                    state.under_way = state.under_way.saturating_sub(1);
-                }
-                next
-            };
-            let Some(next) = next else { return };
-            match next.send(Place(Some(Arc::clone(&self)))) {
-                Ok(()) => return,
-                // It has given up; the place is still to be had.
+    /// Gives what places there are to those who wait.
+    fn admit(self: &Arc<Self>, state: &mut State) {
+        while state.under_way < state.concurrent {
+            let Some(next) = state.waiting.pop_front() else { return };
+            match next.send(Place(Some(Arc::clone(self)))) {
+                Ok(()) => state.under_way = state.under_way.saturating_add(1),
+                // It has given up, and what it was given is no place.
                 Err(mut place) => place.0 = None,
             }
         }
+    }
+
+    /// Hands a place that was left to whoever waits for one, unless there are fewer places by now.
+    fn leave(self: &Arc<Self>) {
+        let mut state = self.0.lock();
+        state.under_way = state.under_way.saturating_sub(1);
+        self.admit(&mut state);
     }
 }
 
@@ -153,6 +157,23 @@ mod tests {
         assert_eq!(under_way(&gate), (1, 0));
         drop(turn);
         assert_eq!(under_way(&gate), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn fewer_places_are_not_handed_on_to_those_who_wait_and_more_are_theirs_first() {
+        let gate = Arc::new(Gate::default());
+        let bounds = Bounds { queue: 8, ..BOUNDS };
+        let two = (gate.enter(&bounds).await.unwrap(), gate.enter(&bounds).await.unwrap());
+        let Entry::Wait(mut first) = gate.ask(&bounds) else { panic!("both places are taken") };
+        let fewer = Bounds { concurrent: 1, ..bounds };
+        let Entry::Wait(mut second) = gate.ask(&fewer) else { panic!("there are fewer places") };
+        drop(two.0);
+        assert!(first.try_recv().is_err(), "one is still under way");
+        let more = Bounds { concurrent: 3, ..bounds };
+        let Entry::Wait(_third) = gate.ask(&more) else { panic!("others came first") };
+        let places = (first.try_recv().unwrap(), second.try_recv().unwrap());
+        assert_eq!(under_way(&gate), (3, 1));
+        drop((two.1, places));
     }
 
     #[tokio::test]

@@ -20,6 +20,7 @@ use cel::{
     Context, Env, IdedExpr, Value,
     common::{ast::SourceInfo, types::CelBool},
 };
+use http::HeaderName;
 
 pub use fault::{ConditionFault, ConditionFaultKind};
 
@@ -101,6 +102,12 @@ impl Condition {
     /// Whether it asks about the principal, and so does not hold without one.
     pub fn needs_principal(&self) -> bool {
         self.references.iter().any(Reference::needs_principal)
+    }
+
+    /// The request headers that it reads by name, which must reach the upstream as they were read.
+    pub fn headers(&self) -> impl Iterator<Item = HeaderName> {
+        let names = self.references.iter().filter_map(Reference::header);
+        names.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
     }
 
     /// The path parameters that it reads, which must be the same in every reading of a path.

@@ -111,8 +111,8 @@ impl IdentityTerms {
         self.assertion.as_deref()
     }
 
-    /// Whether, and as what, a client's header or trailer is removed on a route that sets these
-    /// headers. `trusted` is whether a trusted proxy sent it.
+    /// Whether, and as what, a client's header or trailer is removed on a route that sets and reads
+    /// these headers. `trusted` is whether a trusted proxy sent it.
     pub fn strip(&self, name: &HeaderName, route: &HeaderTerms, trusted: bool) -> Option<Strip> {
         let written = name.as_str().as_bytes();
         // Names come in lower case, so that few are not what they fold to.
@@ -131,7 +131,8 @@ impl IdentityTerms {
         if !exact && GUARDED.iter().any(|guarded| guarded.as_bytes() == folded) {
             return Some(Strip::Alias);
         }
-        route.set.iter().any(|(set, _)| is_alias(name, set)).then_some(Strip::Alias)
+        let mut own = route.set.iter().map(|(set, _)| set).chain(&route.read);
+        own.any(|own| is_alias(name, own)).then_some(Strip::Alias)
     }
 }
 

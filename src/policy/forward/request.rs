@@ -68,7 +68,8 @@ fn strip(
     edits: &mut Vec<HeaderEdit>,
     stripped: &mut Stripped,
 ) {
-    let nominated = nominated(facts);
+    let mut nominated = nominated(facts);
+    nominated.retain(|name| !route.read.contains(name));
     for name in facts.headers.keys() {
         let fate = identity.strip(name, route, facts.peer_trusted);
         let fate = fate.or_else(|| spells_a_place(name, methods).then_some(Strip::Alias));

@@ -144,6 +144,7 @@ mod tests {
                 ],
                 add: vec![],
                 remove: vec![header::SERVER],
+                read: vec![],
             },
             ..route(None)
         }

@@ -32,6 +32,14 @@ pub enum By {
 }
 
 impl By {
+    /// The request header that it reads.
+    pub fn header(&self) -> Option<&HeaderName> {
+        match self {
+            Self::Header(name) => Some(name),
+            Self::ApiKey | Self::ClientIp | Self::Principal | Self::Route | Self::Username => None,
+        }
+    }
+
     /// Whether it is known only once the caller is authenticated.
     pub fn needs_principal(&self) -> bool {
         matches!(self, Self::ApiKey | Self::Principal)

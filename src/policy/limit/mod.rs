@@ -11,6 +11,7 @@ mod window;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
+use http::HeaderName;
 use smallvec::SmallVec;
 
 pub use self::{
@@ -88,6 +89,11 @@ impl Limit {
     /// What it counts by.
     pub fn by(&self) -> &[By] {
         &self.by
+    }
+
+    /// The request headers that it reads.
+    pub fn headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.by.iter().filter_map(By::header)
     }
 
     /// Whether it can be charged only once the caller is authenticated.

@@ -1,8 +1,9 @@
 //! The methods of a route, and the ways a client can ask an app to act on another method.
 
 use http::Method;
-use percent_encoding::percent_decode;
 use thiserror::Error;
+
+use crate::policy::lookalike::{form_decoded, lookalikes};
 
 /// The methods that have a bit of their own, in the order in which `Allow` names them.
 static KNOWN: [Method; 9] = [
@@ -199,32 +200,9 @@ pub fn is_override_header(name: &str) -> bool {
 
 /// The values that apps could take for `_method` in a query, decoded.
 ///
-/// Read as widely as frameworks do: split at `&` and `;`, the name decoded, without case, also
-/// as a list (`_method[]`), and with `.` and space for `_`.
+/// Read as widely as frameworks do, see [`lookalikes`].
 pub fn overrides_in_query(query: &[u8]) -> impl Iterator<Item = String> {
-    query.split(|byte| matches!(byte, b'&' | b';')).filter_map(|pair| {
-        let mut halves = pair.splitn(2, |byte| *byte == b'=');
-        let name = halves.next().unwrap_or_default();
-        is_override_parameter(name).then(|| form_decoded(halves.next().unwrap_or_default()))
-    })
-}
-
-fn is_override_parameter(name: &[u8]) -> bool {
-    // Cheap for the many parameters that are something else.
-    let escaped = name.iter().any(|byte| matches!(byte, b'%' | b'+'));
-    if !escaped && !name.windows(6).any(|part| part.eq_ignore_ascii_case(b"method")) {
-        return false;
-    }
-    let decoded = form_decoded(name).to_ascii_lowercase();
-    let name = decoded.split('\0').next().unwrap_or_default();
-    let bare = name.trim_start().split('[').next().unwrap_or_default();
-    bare.replace(['.', ' '], "_") == "_method" || name == "[method"
-}
-
-fn form_decoded(text: &[u8]) -> String {
-    let spaced: Vec<u8> =
-        text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    percent_decode(&spaced).decode_utf8_lossy().into_owned()
+    lookalikes(query, "_method").map(form_decoded)
 }
 
 /// The method that an override names: apps trim it and compare it without case. Nothing if it

@@ -19,7 +19,7 @@ use crate::policy::{Denial, client::is_authority, server::RequestLimits};
 /// Reads a head. `ended` is whether nothing follows it.
 ///
 /// # Errors
-/// 400 for what can be read in two ways, 405 for `TRACE`, 414 and 431 for what is too large.
+/// 400 for what can be read in two ways, 414 and 431 for what is too large.
 pub(in crate::proxy) fn read(
     request: &RequestHeader,
     ended: bool,
@@ -37,9 +37,6 @@ pub(in crate::proxy) fn read(
         length(line + fields.bytes + authority * in_uri),
         length(fields.count + in_uri),
     )?;
-    if request.method == Method::TRACE {
-        return Err(Denial::MethodNotAllowed { allow: Vec::new() });
-    }
     if request.uri.scheme_str().is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
         return bad("the scheme is neither http nor https");
     }
@@ -173,8 +170,6 @@ mod tests {
             let refused = read(&request(method, &uri.to_string(), fields));
             assert!(matches!(refused, Err(Denial::BadRequest { .. })), "{method} {uri} {fields:?}");
         }
-        let trace = read(&request("TRACE", "https://a.example/", &[]));
-        assert!(matches!(trace, Err(Denial::MethodNotAllowed { .. })));
         let options = read(&request("OPTIONS", "*", &[("host", "a")])).unwrap();
         assert_eq!(options.path(), "*");
     }

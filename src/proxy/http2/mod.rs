@@ -135,11 +135,11 @@ fn begin(
     let line = Line { clock: clock.clone(), entrance };
     session.set_write_timeout(Some(limits.idle_timeout));
     let under_way = Tally::begin(tally);
-    let stream = Stream::new(session, clock, tally.clone());
+    let stream = Stream::new(session, clock.clone(), tally.clone());
     let (proxy, stop) = (proxy.clone(), stop.clone());
     tokio::spawn(async move {
         let session = ServerSession::new_custom(Box::new(stream));
-        LINE.scope(line, proxy.process_new_http(session, &stop)).await;
+        LINE.scope(line, clock.to_the_end(proxy.process_new_http(session, &stop))).await;
         drop(under_way);
     });
 }

@@ -83,6 +83,10 @@ impl Stream {
 async fn in_time<T>(clock: &Clock, alarm: &mut Alarm, wait: impl Future<Output = T>) -> Result<T> {
     let mut wait = pin!(wait);
     std::future::poll_fn(|context| {
+        if clock.goes_on(context.waker()).is_err() {
+            let error = Error::explain(ErrorType::ReadTimedout, "it was cut");
+            return Poll::Ready(Err(error.into_down()));
+        }
         if let Poll::Ready(output) = wait.as_mut().poll(context) {
             clock.received(Instant::now);
             return Poll::Ready(Ok(output));
@@ -104,16 +108,11 @@ async fn in_time<T>(clock: &Clock, alarm: &mut Alarm, wait: impl Future<Output =
 async fn unless_cut<T>(clock: &Clock, wait: impl Future<Output = T>) -> Result<T> {
     let mut wait = pin!(wait);
     std::future::poll_fn(|context| {
-        if let Poll::Ready(output) = wait.as_mut().poll(context) {
-            return Poll::Ready(Ok(output));
+        if clock.goes_on(context.waker()).is_err() {
+            let error = Error::explain(ErrorType::WriteTimedout, "it was cut");
+            return Poll::Ready(Err(error.into_down()));
         }
-        match clock.goes_on(context.waker()) {
-            Ok(()) => Poll::Pending,
-            Err(_) => {
-                let error = Error::explain(ErrorType::WriteTimedout, "it was cut");
-                Poll::Ready(Err(error.into_down()))
-            }
-        }
+        wait.as_mut().poll(context).map(Ok)
     })
     .await
 }
@@ -176,7 +175,8 @@ impl Session for Stream {
     }
 
     async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
-        self.session.write_body(data, end).await?;
+        let Self { session, clock, .. } = self;
+        unless_cut(clock, session.write_body(data, end)).await??;
         self.clock.sent(&[]);
         Ok(())
     }

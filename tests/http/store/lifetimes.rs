@@ -1,6 +1,10 @@
 //! Streams that end with the credential that opened them: by its time, or because it was taken back.
 
-use std::{io::Write as _, thread};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    thread,
+};
 
 use serde_json::{Value, json};
 
@@ -11,6 +15,7 @@ use crate::harness::{
 
 on_both! {
     a_websocket_ends_when_its_key_is_revoked
+    a_websocket_that_is_never_silent_ends_when_its_key_is_revoked
     a_websocket_ends_when_its_token_or_its_user_is_taken_back
     an_event_stream_ends_when_its_key_is_revoked
     a_call_ends_when_its_key_is_revoked
@@ -83,6 +88,42 @@ fn a_websocket_ends_when_its_key_is_revoked(store: &str) {
     assert_eq!(revoked.ask_nothing(), "closed 1008");
     wait_for_reason(&gateway, "socket", "revoked");
     assert_eq!(other.ask("still here"), "still here");
+}
+
+/// Of one that takes what comes back, and of one that does not, so that the application takes no more
+/// of it either.
+fn a_websocket_that_is_never_silent_ends_when_its_key_is_revoked(store: &str) {
+    let app = App::start("streams", &[]);
+    let gateway = setting(store, &app.url(), "30m").start();
+    let key = made(&gateway, &["ci"]);
+    let refused = || gateway.get("/known").header("X-API-Key", &key).send().status == 401;
+    eventually("the key", || (!refused()).then_some(()));
+    let busy = [true, false].map(|reads| {
+        let mut socket = TcpStream::connect(gateway.address()).unwrap();
+        socket.write_all(format!("{HANDSHAKE}X-API-Key: {key}\r\n\r\n").as_bytes()).unwrap();
+        let mut begin = [0; 12];
+        socket.read_exact(&mut begin).unwrap();
+        assert_eq!(&begin, b"HTTP/1.1 101");
+        if reads {
+            let mut other = socket.try_clone().unwrap();
+            thread::spawn(move || std::io::copy(&mut other, &mut std::io::sink()));
+        }
+        // A text of 1,000 bytes, masked with nothing.
+        let mut frame = vec![0x81, 0x80 | 126, 3, 0xe8, 0, 0, 0, 0];
+        frame.extend([b'x'; 1000]);
+        let (moving, moved) = std::sync::mpsc::channel();
+        let ended = thread::spawn(move || {
+            while socket.write_all(&frame).is_ok() {
+                let _ = moving.send(());
+            }
+        });
+        moved.recv().unwrap();
+        ended
+    });
+    told(&gateway, &["key", "revoke", "ci"], "");
+    for ended in busy {
+        eventually("the end of a busy stream", || ended.is_finished().then_some(()));
+    }
 }
 
 fn a_websocket_ends_when_its_token_or_its_user_is_taken_back(store: &str) {

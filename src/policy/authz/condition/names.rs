@@ -102,6 +102,13 @@ impl Reference {
         matches!(self.of, Thing::Claim(_) | Thing::Principal(_))
     }
 
+    pub(super) fn header(&self) -> Option<&str> {
+        match &self.of {
+            Thing::Header(name) => name.as_deref(),
+            _ => None,
+        }
+    }
+
     pub(super) fn param(&self) -> Option<&str> {
         match &self.of {
             Thing::Path(parameter) => Some(parameter),

@@ -127,6 +127,27 @@ fn a_query_parameter_that_comes_twice_spoils_the_evaluation() {
 }
 
 #[test]
+fn a_query_parameter_that_an_application_may_take_for_another_spoils_the_evaluation() {
+    let received = HeaderMap::new();
+    let evaluate = |query| {
+        let facts = RequestFacts { query: Some(query), ..facts(&received) };
+        evaluate_on("!has(query.tenant) || query.tenant == 'mine'", json!({}), &facts)
+    };
+    for query in [
+        "tenant=mine&x=1;tenant=other",
+        "tenant=mine&Tenant=other",
+        "tenant=mine&+tenant=other",
+        "tenant=mine&tenant%00=other",
+        "tenant=mine&tenant[0]=other",
+        "Tenant=other",
+    ] {
+        assert_eq!(evaluate(query), Err(Unevaluable::Duplicate), "{query}");
+    }
+    assert_eq!(evaluate("tenant=mine&tenants=other&x=tenant"), Ok(true));
+    assert_eq!(evaluate("tenants=other"), Ok(true));
+}
+
+#[test]
 fn a_list_of_more_than_256_items_spoils_the_evaluation() {
     let items = |n: usize| (0..n).collect::<Vec<_>>();
     let claims = json!({"ok": items(256), "long": items(257), "deep": {"long": items(257)}});

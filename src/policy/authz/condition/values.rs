@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     model::{Principal, Timestamp},
-    policy::{authn::parameters, scope::Scope},
+    policy::{authn::parameters, lookalike::lookalikes, scope::Scope},
 };
 
 /// What spoils an evaluation.
@@ -181,15 +181,17 @@ impl<'r> Reader<'r> {
     }
 
     /// The value of a query parameter. One that comes twice has none, since applications differ
-    /// in which they take.
+    /// in which they take; nor one beside which, or in whose place, there is another that some
+    /// application takes for it.
     fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
-        let all = parameters(self.scope.facts.query?);
-        let mut named = all.filter(|parameter| parameter.is_named(name));
-        let (one, another) = (named.next()?, named.next());
-        if another.is_some() {
+        let query = self.scope.facts.query?;
+        let mut named = parameters(query).filter(|parameter| parameter.is_named(name));
+        let (one, another) = (named.next(), named.next());
+        let alike = lookalikes(query.as_bytes(), name).take(2).count();
+        if another.is_some() || alike > usize::from(one.is_some()) {
             return self.spoil(Trouble::Duplicate);
         }
-        decoded_text(one.value())
+        decoded_text(one?.value())
     }
 
     fn query(&self) -> Option<Owned<'_>> {

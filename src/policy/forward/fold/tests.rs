@@ -131,6 +131,7 @@ fn another_spelling_of_what_the_route_sets_is_removed_on_that_route() {
         set: vec![(name("X-Api-Version"), template("2")), (name("odd_name"), template("2"))],
         add: vec![(name("X-More"), template("1"))],
         remove: vec![],
+        read: vec![],
     };
     let fate = |text: &str| terms().strip(&name(text), &route, false);
     assert_eq!(fate("x_api_version"), Some(Strip::Alias));
@@ -140,6 +141,15 @@ fn another_spelling_of_what_the_route_sets_is_removed_on_that_route() {
     assert_eq!(fate("odd_name"), None);
     assert_eq!(fate("x_more"), None);
     assert_eq!(super::super::fold::tests::fate("x_api_version"), None);
+}
+
+#[test]
+fn another_spelling_of_what_the_routes_rules_read_is_removed_on_that_route() {
+    let route = HeaderTerms { read: vec![name("X-Tenant")], ..HeaderTerms::default() };
+    let fate = |text: &str| IdentityTerms::default().strip(&name(text), &route, false);
+    assert_eq!(fate("x_tenant"), Some(Strip::Alias));
+    assert_eq!(fate("x.tenant"), Some(Strip::Alias));
+    assert_eq!(fate("X-Tenant"), None);
 }
 
 #[test]
@@ -174,6 +184,7 @@ fn a_route_tells_what_it_sets_and_adds_of_its_principal() {
         set: vec![(name("a"), template("{claims.t}")), (name("b"), template("{client.ip}"))],
         add: vec![(name("c"), template("x {principal.plan}")), (name("d"), template("x"))],
         remove: vec![name("e")],
+        read: vec![],
     };
     assert_eq!(told_by_route(&route).collect::<Vec<_>>(), ["a", "c"]);
 }

@@ -393,6 +393,7 @@ fn a_route_removes_sets_and_adds() {
         set: pairs(&[("X-Version", "2"), ("X-Item", "{path.id}"), ("X-Who", "{claims.gone}")]),
         add: pairs(&[("X-Note", "seen"), ("X-Absent", "{claims.gone}")]),
         remove: vec![name("X-Drop"), name("X-User-Roles")],
+        read: vec![],
     };
     let received = headers(&[
         ("X-Version", "1"),
@@ -439,6 +440,23 @@ fn the_host_is_the_clients_the_targets_or_a_literal() {
     assert_eq!(host(HostHeader::Target, target()), "10.0.0.7:9000");
     assert_eq!(host(HostHeader::Literal("inner".into()), target()), "inner");
     assert_eq!(host(HostHeader::Target, Service::Echo), "api.example.com");
+}
+
+#[test]
+fn what_the_routes_rules_read_arrives_as_it_was_read() {
+    let terms = HeaderTerms { read: vec![name("X-Team")], ..HeaderTerms::default() };
+    let received = headers(&[
+        ("Connection", "X-Team, X-Hop"),
+        ("X-Team", "mine"),
+        ("X_Team", "other"),
+        ("X-Hop", "1"),
+    ]);
+    let facts = facts(&received);
+    let scope = scope(None, &facts, &[]);
+    let plan = plan(&route(None), &forwarding(terms), &identity(), &scope, None, None);
+    let headers = plan.apply(&received);
+    assert_eq!(all(&headers, "x-team"), ["mine"]);
+    assert!(!headers.contains_key("x_team") && !headers.contains_key("x-hop"));
 }
 
 #[test]
