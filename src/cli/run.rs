@@ -161,7 +161,11 @@ async fn serve_loaded(
         records.write_notes().await;
     }
     if forsaken.load(Ordering::Relaxed) {
-        tracing::error!(event = "stopped", clean = drained == Drained::Clean, "it took no process's place");
+        tracing::error!(
+            event = "stopped",
+            clean = drained == Drained::Clean,
+            "it took no process's place"
+        );
         return Ok(ExitCode::FAILURE);
     }
     Ok(match drained {
