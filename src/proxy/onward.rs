@@ -11,12 +11,12 @@ use smallvec::SmallVec;
 
 use super::{
     exchange::ReadHead,
-    spelling::{self, spelled},
+    spelling::{self, Spelled as _, spelled},
 };
 use crate::policy::{
     Permit,
     forward::{
-        HeaderEdit, ResponsePlan,
+        ResponsePlan,
         fold::{is_hop_by_hop, may_be_nominated},
     },
     upstream::{HostHeader, Target, Upstream},
@@ -44,19 +44,7 @@ pub(super) fn request(
 ) -> Result<()> {
     let plan = permit.plan();
     if spelling::is_lost(header, &plan.edits) {
-        for edit in &plan.edits {
-            match edit {
-                HeaderEdit::Append(name, value) => {
-                    header.append_header(spelled(name), value.clone())?;
-                }
-                HeaderEdit::Remove(name) => {
-                    header.remove_header(name);
-                }
-                HeaderEdit::Set(name, value) => {
-                    header.insert_header(spelled(name), value.clone())?;
-                }
-            }
-        }
+        header.edit(&plan.edits)?;
     } else {
         spelling::change_request(header, |headers| {
             plan.edits.iter().for_each(|edit| edit.apply(headers));
@@ -174,18 +162,7 @@ pub(super) fn response(header: &mut ResponseHeader, plan: &ResponsePlan) -> Resu
     for (name, value) in plan.security_headers.iter().flat_map(|headers| headers.iter()) {
         header.insert_header(spelled(name), value.clone())?;
     }
-    for edit in &plan.edits {
-        match edit {
-            HeaderEdit::Append(name, value) => {
-                header.append_header(spelled(name), value.clone())?;
-            }
-            HeaderEdit::Remove(name) => {
-                header.remove_header(name);
-            }
-            HeaderEdit::Set(name, value) => header.insert_header(spelled(name), value.clone())?,
-        }
-    }
-    Ok(())
+    header.edit(&plan.edits)
 }
 
 /// Whether the client waits for leave to send its body (RFC 9110, section 10.1.1).
@@ -198,6 +175,7 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::forward::HeaderEdit;
 
     #[test]
     fn an_interim_answer_is_left_alone_and_the_end_of_a_handshake_is_an_answer_like_any_other() {

@@ -4,16 +4,66 @@
 //! the headers are changed as the one map that they then are.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Request, request, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, request, response};
 use pingora::{
     Error, ErrorType, Result,
-    http::{RequestHeader, ResponseHeader},
+    http::{IntoCaseHeaderName, RequestHeader, ResponseHeader},
 };
 
 use crate::policy::forward::HeaderEdit;
 
 /// Room for the headers that are put on most messages.
 const ADDED: usize = 16;
+
+/// The headers of a message with the record of how they are spelled.
+pub(super) trait Spelled {
+    /// Sets a header beside others of its name.
+    fn append(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> Result<()>;
+    /// Sets a header in place of others of its name.
+    fn insert(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> Result<()>;
+    /// Takes a header out.
+    fn remove(&mut self, name: &HeaderName);
+
+    /// Makes these changes.
+    fn edit(&mut self, edits: &[HeaderEdit]) -> Result<()> {
+        for edit in edits {
+            match edit {
+                HeaderEdit::Append(name, value) => self.append(spelled(name), value.clone())?,
+                HeaderEdit::Remove(name) => self.remove(name),
+                HeaderEdit::Set(name, value) => self.insert(spelled(name), value.clone())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Spelled for RequestHeader {
+    fn append(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> Result<()> {
+        self.append_header(name, value).map(|_| ())
+    }
+
+    fn insert(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> Result<()> {
+        self.insert_header(name, value)
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.remove_header(name);
+    }
+}
+
+impl Spelled for ResponseHeader {
+    fn append(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> Result<()> {
+        self.append_header(name, value).map(|_| ())
+    }
+
+    fn insert(&mut self, name: impl IntoCaseHeaderName, value: HeaderValue) -> Result<()> {
+        self.insert_header(name, value)
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.remove_header(name);
+    }
+}
 
 /// Gives up the record of a response where nothing is lost by it: many servers spell theirs so.
 pub(super) fn forget(header: &mut ResponseHeader) -> Result<()> {
@@ -153,7 +203,7 @@ pub(super) fn spelled(name: &HeaderName) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, header};
+    use http::header;
     use pingora::http::IntoCaseHeaderName as _;
 
     use super::*;
@@ -217,19 +267,7 @@ mod tests {
         ];
         let names = ["Host", "accept", "Authorization", "x-trace", "x-trace"];
         let (mut with, mut without) = (request("/a?b", &names), request("/a?b", &names));
-        for edit in &edits {
-            match edit {
-                HeaderEdit::Append(name, value) => {
-                    with.append_header(spelled(name), value.clone()).unwrap();
-                }
-                HeaderEdit::Remove(name) => {
-                    with.remove_header(name);
-                }
-                HeaderEdit::Set(name, value) => {
-                    with.insert_header(spelled(name), value.clone()).unwrap();
-                }
-            }
-        }
+        with.edit(&edits).unwrap();
         change_request(&mut without, |headers| edits.iter().for_each(|edit| edit.apply(headers)))
             .unwrap();
         let wire = |header: &RequestHeader| {

@@ -31,6 +31,9 @@ const PAGE: u32 = 5000;
 /// Pages that are held until all have come.
 const FEW: usize = 8;
 
+/// How often it is looked in one round whether more changed while that was read.
+const MOST_STEPS: usize = 8;
+
 /// What became of one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Followed {
@@ -121,6 +124,21 @@ impl Records {
 
     async fn bring_on(&self, place: &mut Place) -> Result<Followed, StoreFault> {
         let store = &self.opened(place).await?;
+        let followed = self.step(store, place).await?;
+        // What changed while it was read is known by now without its number, and a token that is issued
+        // meanwhile is void from its beginning: that moment is not left to last until the next turn.
+        let mut last = followed;
+        for _ in 0..MOST_STEPS {
+            if last == Followed::Nothing {
+                break;
+            }
+            last = self.step(store, place).await?;
+        }
+        Ok(followed)
+    }
+
+    /// Goes as far as the store was when it was asked.
+    async fn step(&self, store: &Store, place: &mut Place) -> Result<Followed, StoreFault> {
         let asked = Instant::now();
         let there = store.position().await?;
         let followed = match place.position.as_ref() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::*;
+use super::{refreshing::Refreshing, *};
 use crate::{
     policy::password::HashKind,
     store::{Author, UserTerms},
