@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
 };
 
@@ -11,6 +11,14 @@ use ipnet::IpNet;
 /// The address as policy sees it: `::ffff:a.b.c.d` is `a.b.c.d`.
 pub fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
+}
+
+/// What one client is given and counts by: an address, of IPv6 the first of its /64.
+pub fn client_network(address: IpAddr) -> IpAddr {
+    match canonical(address) {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX))),
+    }
 }
 
 /// Parses one hop of `X-Forwarded-For`: an address, with a port or brackets dropped.

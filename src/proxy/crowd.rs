@@ -1,7 +1,7 @@
 //! How many clients are connected, and from where: counted exactly, over all listeners.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -11,7 +11,7 @@ use std::{
 use ahash::RandomState;
 use dashmap::DashMap;
 
-use crate::model::canonical;
+use crate::model::client_network;
 
 /// All connections of clients. It knows an address only while somebody is connected from there.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Seat {
     /// them are open.
     pub fn count_with(&mut self, address: IpAddr, most: Option<u32>) -> Result<(), Full> {
         self.forget();
-        let place = network_of(address);
+        let place = client_network(address);
         let mut open = self.crowd.addresses.entry(place).or_insert(0);
         if most.is_some_and(|most| *open >= most) {
             return Err(Full);
@@ -71,14 +71,6 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.forget();
         self.crowd.total.fetch_sub(1, Relaxed);
-    }
-}
-
-/// What one client is given: an address, of IPv6 a /64.
-fn network_of(address: IpAddr) -> IpAddr {
-    match canonical(address) {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX))),
     }
 }
 

@@ -4,15 +4,12 @@
 //! its type, and each of its values its length where the type does not tell it, so no value can
 //! pretend to be two, or to be of another kind.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::{fmt, net::IpAddr};
 
 use http::{HeaderMap, HeaderName};
 use smallvec::SmallVec;
 
-use crate::model::{Principal, RouteName, canonical, folded_username};
+use crate::model::{Principal, RouteName, client_network, folded_username};
 
 /// One part of what a limit counts by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -139,14 +136,14 @@ impl CounterKey {
     }
 
     fn push_address(&mut self, address: IpAddr) {
-        match canonical(address) {
+        match client_network(address) {
             IpAddr::V4(v4) => {
                 self.0.push(b'4');
                 self.0.extend_from_slice(&v4.octets());
             }
             IpAddr::V6(v6) => {
                 self.0.push(b'6');
-                self.0.extend_from_slice(&network_of(v6));
+                self.0.extend_from_slice(&v6.octets());
             }
         }
     }
@@ -157,11 +154,6 @@ impl CounterKey {
         self.0.extend_from_slice(&length.to_be_bytes());
         self.0.extend_from_slice(value);
     }
-}
-
-fn network_of(address: Ipv6Addr) -> [u8; 8] {
-    let bits = u128::from(address) >> 64;
-    u64::try_from(bits).unwrap_or_default().to_be_bytes()
 }
 
 #[cfg(test)]
